@@ -1,0 +1,3 @@
+module conversation-operator.io/hack/cluster/coredns
+
+go 1.25.0

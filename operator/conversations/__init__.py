@@ -1,0 +1,1 @@
+"""One runtime pod per AI-agent conversation, on Kubernetes."""

@@ -1,0 +1,1 @@
+"""The only Kubernetes I/O: connection, calls, reflector, workqueue, lease."""

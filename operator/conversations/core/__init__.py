@@ -1,0 +1,1 @@
+"""Pure decisions: names, manifests, plan, status.  No I/O, no clock, no logging."""
