@@ -206,11 +206,15 @@ class Conversation(ApiModel):
     metadata: ObjectMeta
     spec: Annotated[
         ConversationSpec,
-        Field(default=ConversationSpec(), description="What is wanted.", json_schema_extra=SPEC_RULES),
+        Field(
+            default=ConversationSpec(), description="What is wanted.", json_schema_extra=SPEC_RULES
+        ),
     ]
     status: Annotated[
         ConversationStatus,
-        Field(default=ConversationStatus(), description="What is seen; written by the operator only."),
+        Field(
+            default=ConversationStatus(), description="What is seen; written by the operator only."
+        ),
     ]
 
     @property

@@ -29,7 +29,8 @@ class Condition(ApiModel):
         str, Field(max_length=64, description="One CamelCase word; docs/runbook.md explains each.")
     ]
     message: Annotated[
-        str, Field(max_length=1024, description="A sentence for people: what is so, and what to do.")
+        str,
+        Field(max_length=1024, description="A sentence for people: what is so, and what to do."),
     ]
     last_transition_time: Annotated[
         datetime, Field(description="When the status last changed from one value to another.")
