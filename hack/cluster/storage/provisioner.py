@@ -1,0 +1,184 @@
+"""
+Make a `local` PersistentVolume for every claim of the class `standard`, and delete its data with it.
+
+`local` volumes, unlike the controller manager's own host-path ones, honour fsGroup: the directory
+starts as root's, 0755, as a fresh disk does, and kubelet opens it to the pod's group.
+A directory belongs to one claim uid, ever, so no claim meets the files of another.
+"""
+
+import argparse
+import http.client
+import json
+import logging
+import re
+import shutil
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PROVISIONER = "conversation-operator.io/local-directory"
+STORAGE_CLASS = "standard"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+# Also the time after which a claim or a volume that could not be handled is tried again.
+WATCH_SECONDS = 30
+CLAIMS = "/api/v1/persistentvolumeclaims"
+VOLUMES = "/api/v1/persistentvolumes"
+
+Manifest = dict[str, Any]
+
+
+class Refused(Exception):
+    """The API server answered, and it was not a success."""
+
+
+class Api:
+    """The few calls of the API server that a provisioner needs, with a client certificate."""
+
+    def __init__(self, pki: Path, server: str) -> None:
+        self._host = urlsplit(server).netloc
+        self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self._tls.load_cert_chain(pki / "provisioner.crt", pki / "provisioner.key")
+
+    def _request(
+        self, method: str, path: str, body: Manifest | None = None
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPSConnection(
+            self._host, context=self._tls, timeout=WATCH_SECONDS + 10
+        )
+        payload = json.dumps(body) if body is not None else None
+        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        if response.status >= 400:
+            raise Refused(response.status, response.read().decode(errors="replace"))
+        return response
+
+    def call(self, method: str, path: str, body: Manifest | None = None) -> Manifest:
+        with self._request(method, path, body) as response:
+            answer: Manifest = json.load(response)
+            return answer
+
+    def objects(self, path: str) -> Iterator[Manifest]:
+        """Every object there is, then every one that changes, for WATCH_SECONDS."""
+        listed = self.call("GET", path)
+        yield from listed["items"]
+        version = listed["metadata"]["resourceVersion"]
+        query = f"watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
+        with self._request("GET", f"{path}?{query}") as events:
+            for line in events:
+                event = json.loads(line)
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    yield event["object"]
+                elif event["type"] == "ERROR":
+                    return
+
+
+def build_volume(claim: Manifest, directory: Path) -> Manifest:
+    meta, spec = claim["metadata"], claim["spec"]
+    on_node = {
+        "key": "kubernetes.io/hostname",
+        "operator": "In",
+        "values": [meta["annotations"][SELECTED_NODE]],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": directory.name,
+            "annotations": {PROVISIONED_BY: PROVISIONER},
+        },
+        "spec": {
+            "accessModes": spec["accessModes"],
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+            "local": {"path": str(directory)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+            "persistentVolumeReclaimPolicy": "Delete",
+            "storageClassName": STORAGE_CLASS,
+        },
+    }
+
+
+class Provisioner:
+    def __init__(self, api: Api, root: Path) -> None:
+        self._api = api
+        self._root = root
+
+    def provision(self, claim: Manifest) -> None:
+        if (
+            claim["spec"].get("storageClassName") != STORAGE_CLASS
+            or claim["spec"].get("volumeName")
+            or "deletionTimestamp" in claim["metadata"]
+            or SELECTED_NODE not in claim["metadata"].get("annotations", {})
+        ):
+            return
+        directory = self._root / f"pvc-{claim['metadata']['uid']}"
+        directory.mkdir(mode=0o755, exist_ok=True)
+        try:
+            self._api.call("POST", VOLUMES, build_volume(claim, directory))
+        except Refused as refused:
+            if refused.args[0] != http.client.CONFLICT:
+                raise
+        logging.info("provisioned %s", directory.name)
+
+    def reclaim(self, volume: Manifest) -> None:
+        if (
+            volume["metadata"].get("annotations", {}).get(PROVISIONED_BY) != PROVISIONER
+            or volume["spec"]["persistentVolumeReclaimPolicy"] != "Delete"
+            or volume.get("status", {}).get("phase") != "Released"
+            or "deletionTimestamp" in volume["metadata"]
+        ):
+            return
+        name = volume["metadata"]["name"]
+        # Nothing but a directory this program made may ever be removed.
+        if not re.fullmatch(r"pvc-[0-9a-f-]{36}", name):
+            return
+        shutil.rmtree(self._root / name, ignore_errors=False, onerror=_raise_unless_missing)
+        self._api.call("DELETE", f"{VOLUMES}/{name}")
+        logging.info("reclaimed %s", name)
+
+
+def _raise_unless_missing(_function: object, _path: str, error: Any) -> None:
+    if not issubclass(error[0], FileNotFoundError):
+        raise error[1]
+
+
+def run_forever(api: Api, path: str, handle: Any) -> None:
+    while True:
+        try:
+            for thing in api.objects(path):
+                try:
+                    handle(thing)
+                except (OSError, Refused):
+                    logging.exception("could not handle %s", thing["metadata"]["name"])
+        except (OSError, http.client.HTTPException, Refused) as error:
+            logging.warning("%s: %s", path, error)
+            time.sleep(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", required=True, help="URL of the API server")
+    parser.add_argument("--pki", type=Path, required=True, help="folder of ca, provisioner .crt and .key")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the volumes")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options.root.mkdir(parents=True, exist_ok=True)
+    provisioner = Provisioner(Api(options.pki, options.server), options.root)
+    claims = (Api(options.pki, options.server), CLAIMS, provisioner.provision)
+    threading.Thread(target=run_forever, args=claims, daemon=True).start()
+    run_forever(Api(options.pki, options.server), VOLUMES, provisioner.reclaim)
+
+
+if __name__ == "__main__":
+    main()
