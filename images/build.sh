@@ -1,0 +1,166 @@
+#!/bin/bash
+# Builds the images as docker-archives in the cache: build.sh [operator|agent-server|all]
+#
+# With buildah (installed when missing, where apt-get can), on a Debian base that needs no image registry;
+# with docker where a daemon runs and buildah is absent, on the base that the Containerfiles name.
+# Nothing is rebuilt while its inputs are the same.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+cache=${CONVERSATION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/conversation-operator}
+archives=$cache/images
+base=localhost/python:3.13
+base_packages=python3,python3-venv,ca-certificates
+export STORAGE_DRIVER=${STORAGE_DRIVER:-overlay} BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
+
+say() { printf '%s images: %s\n' "$(date +%T)" "$*"; }
+fail() { say "$*" >&2; exit 1; }
+
+inputs() {
+    case $1 in
+        operator) echo pyproject.toml LICENSE requirements/operator.txt operator images/operator ;;
+        agent-server) echo images/agent-server ;;
+    esac
+}
+
+# What the image is made of, as one hash: contents, executable bits and names.
+fingerprint() {
+    local files
+    files=$(find $(inputs "$1") -type f -not -path '*/__pycache__/*' | LC_ALL=C sort)
+    { echo "$base $base_packages"; echo "$files" | xargs stat -c '%A %n'; echo "$files" | xargs sha256sum; } |
+        sha256sum | cut -d' ' -f1
+}
+
+docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+
+choose_builder() {
+    if command -v buildah >/dev/null; then
+        builder=buildah
+    elif docker_runs; then
+        builder=docker
+    else
+        builder=buildah
+    fi
+}
+
+install_tools() {
+    local missing=()
+    command -v buildah >/dev/null || missing+=(buildah)
+    command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+    [ ${#missing[@]} -eq 0 ] && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        fail "install ${missing[*]} (or start docker), then run this again"
+    say "installing ${missing[*]}"
+    {
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    } >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; fail "cannot install ${missing[*]}"; }
+}
+
+# The first Debian mirror of this machine's own sources; mirrors in comments are somebody else's.
+debian_mirror() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | sed '/^[[:space:]]*#/d' |
+        grep -oE '(https?|file)://[^] ]*/debian/?([[:space:]]|$)' | head -n 1 | tr -d '[:space:]' || true
+}
+
+buildah_() { buildah --root "$cache/buildah" --runroot "$cache/run/buildah" "$@"; }
+
+build_base() {
+    buildah_ inspect --type image "$base" >/dev/null 2>&1 && return
+    local mirror tree=$work/base
+    mirror=$(debian_mirror)
+    say "making the Debian base${mirror:+ from $mirror}"
+    mmdebstrap --variant=minbase --include="$base_packages" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        trixie "$tree.tar" ${mirror:+"$mirror"} >"$work/base.log" 2>&1 ||
+        { tail -n 20 "$work/base.log" >&2; fail "mmdebstrap failed"; }
+    printf 'FROM scratch\nADD base.tar /\n' >"$work/Containerfile"
+    buildah_ build --quiet --tag "$base" --file "$work/Containerfile" "$work" >/dev/null
+    rm -f "$tree.tar"
+}
+
+pip_setting() {
+    local variable
+    variable=PIP_$(echo "$1" | tr 'a-z-' 'A-Z_')
+    { [ -n "${!variable:-}" ] && echo "${!variable}"; } || python3 -m pip config get "global.$1" 2>/dev/null || true
+}
+
+# This machine's way to its package index, for the build only: secrets stay out of layers and history.
+write_secrets() {
+    local key value bundle
+    {
+        echo '[global]'
+        for key in index-url extra-index-url trusted-host timeout; do
+            value=$(pip_setting "$key" | tr '\n' ' ')
+            [ -z "$value" ] || echo "$key = $value"
+        done
+    } >"$work/pip.conf"
+    for bundle in "${PIP_CERT:-}" "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt; do
+        [ -f "$bundle" ] || continue
+        cp "$bundle" "$work/ca.crt"
+        echo 'cert = /run/secrets/ca.crt' >>"$work/pip.conf"
+        return
+    done
+    : >"$work/ca.crt"
+}
+
+build_with_buildah() {
+    local name=$1 image=$2
+    buildah_ build --layers --quiet --format docker --tag "$image" --build-arg BASE="$base" \
+        --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
+        --ignorefile "images/$name/Containerfile.dockerignore" --file "images/$name/Containerfile" . \
+        >"$work/$name.log" 2>&1 || { tail -n 40 "$work/$name.log" >&2; fail "$name: the build failed"; }
+    buildah_ push --quiet "$image" "docker-archive:$work/$name.tar:$image"
+}
+
+build_with_docker() {
+    local name=$1 image=$2
+    DOCKER_BUILDKIT=1 docker build --quiet --tag "$image" ${BASE:+--build-arg BASE="$BASE"} \
+        --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
+        --file "images/$name/Containerfile" .
+    docker save --output "$work/$name.tar" "$image"
+}
+
+build() {
+    local name=$1 image=conversation-operator/$1:dev wanted started=$SECONDS
+    wanted=$(fingerprint "$name")
+    if [ -f "$archives/$name.tar" ] && [ "$(cat "$archives/$name.stamp" 2>/dev/null)" = "$wanted" ]; then
+        say "$image is up to date"
+        return
+    fi
+    prepare
+    say "building $image with $builder"
+    "build_with_$builder" "$name" "$image"
+    rm -f "$archives/$name.stamp"
+    mv "$work/$name.tar" "$archives/$name.tar"
+    echo "$wanted" >"$archives/$name.stamp"
+    say "$image is $(du -m "$archives/$name.tar" | cut -f1) MB, took $((SECONDS - started)) s"
+}
+
+prepare() {
+    [ -z "${builder:-}" ] || return 0
+    choose_builder
+    write_secrets
+    if [ "$builder" = buildah ]; then
+        install_tools
+        build_base
+    fi
+}
+
+main() {
+    local names
+    case ${1:-all} in
+        all) names="operator agent-server" ;;
+        operator | agent-server) names=$1 ;;
+        *) echo "usage: $0 [operator|agent-server|all]" >&2; exit 2 ;;
+    esac
+    mkdir -p "$archives"
+    exec 9>"$archives/.lock"
+    flock -n 9 || { say "waiting for another build"; flock 9; }
+    work=$(mktemp -d "$archives/.build.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    for name in $names; do build "$name"; done
+}
+
+main "$@"
