@@ -172,6 +172,14 @@ class ConversationStatus(ApiModel):
             description="Hex SHA-256 of the session key's text: checks a key without reading the Secret.",
         ),
     ]
+    workspace: Annotated[
+        str | None,
+        Field(
+            default=None,
+            max_length=300,
+            description="Where the files are: `emptyDir`, or the name of the PersistentVolumeClaim.",
+        ),
+    ]
     restarts: Annotated[
         int | None,
         Field(
@@ -188,6 +196,15 @@ class ConversationStatus(ApiModel):
     last_restart_reason: Annotated[
         str | None,
         Field(default=None, max_length=64, description="Why it was given up: a Ready reason."),
+    ]
+    last_restart_pod_uid: Annotated[
+        str | None,
+        Field(
+            default=None,
+            alias="lastRestartPodUID",
+            max_length=64,
+            description="Uid of the pod that was given up: a loss is counted once, whatever crashes.",
+        ),
     ]
     startup_milliseconds: Annotated[
         int | None,

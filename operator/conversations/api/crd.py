@@ -25,7 +25,8 @@ CATEGORY = "conversation-operator"
 TYPE_META = {
     "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
     "kind": {"description": "Kind of the resource.", "type": "string"},
-    "metadata": {"description": "Standard Kubernetes object metadata.", "type": "object"},
+    # The API server describes metadata itself, and refuses anybody else's words.
+    "metadata": {"type": "object"},
 }
 
 

@@ -28,7 +28,6 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     PAUSING = "Pausing"
     WAITING_FOR_OLD_POD = "WaitingForOldPod"
-    TERMINATING = "Terminating"
     # Ready=False, something is wrong
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
