@@ -1,6 +1,5 @@
 """A thin admin's client of the API server, independent of the code under test."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -137,12 +136,6 @@ class Api:
             async for line in reply.content:
                 event = json.loads(line)
                 yield event["type"], event["object"]
-
-    async def wait_for_service_account(self, deadline_seconds: float = 20) -> None:
-        """Pods are refused until the namespace's default service account exists."""
-        async with asyncio.timeout(deadline_seconds):
-            while await self.get("serviceaccounts", "default") is None:
-                await asyncio.sleep(0.05)
 
     def _path(self, resource: str, name: str | None = None) -> str:
         return path_of(resource, self.namespace, name)

@@ -24,6 +24,8 @@ class Cluster:
     kubeconfig: Path
     server: str
     tls: ssl.SSLContext | None
+    """With the admin's client certificate, if that is how the admin logs in."""
+    anonymous_tls: ssl.SSLContext | None
     token: str | None
     namespace: str = "default"
 
@@ -69,10 +71,12 @@ def load_cluster(kubeconfig: Path) -> Cluster:
     context = _entry(config, "contexts", config["current-context"])["context"]
     server = _entry(config, "clusters", context["cluster"])["cluster"]
     user = _entry(config, "users", context["user"])["user"]
+    folder = kubeconfig.parent
     return Cluster(
         kubeconfig=kubeconfig,
         server=server["server"].rstrip("/"),
-        tls=_tls(server, user, kubeconfig.parent),
+        tls=_tls(server, user, folder),
+        anonymous_tls=_tls(server, {}, folder),
         token=user.get("token"),
         namespace=context.get("namespace", "default"),
     )

@@ -1,0 +1,51 @@
+"""The identity that an operator under test runs with: a real ServiceAccount, bound to the Role."""
+
+from pathlib import Path
+
+import yaml
+
+from conversations.cluster.permissions import OPERATOR_RULES, Rule
+from tests.rig.api import Api, Manifest
+
+OPERATOR = "operator-under-test"
+
+
+async def create_identity(api: Api, rules: tuple[Rule, ...] = OPERATOR_RULES) -> str:
+    """Make ServiceAccount, Role and RoleBinding in the test's namespace; return a token."""
+    name = {"name": OPERATOR}
+    await api.create("serviceaccounts", {"metadata": name})
+    await api.create("roles", {"metadata": name, "rules": [_policy_rule(rule) for rule in rules]})
+    await api.create("rolebindings", _binding(api.namespace))
+    token = await api.create(
+        f"serviceaccounts/{OPERATOR}/token", {"spec": {"expirationSeconds": 7200}}
+    )
+    return str(token["status"]["token"])
+
+
+def _policy_rule(rule: Rule) -> Manifest:
+    return {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
+
+
+def _binding(namespace: str) -> Manifest:
+    return {
+        "metadata": {"name": OPERATOR},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace}],
+    }
+
+
+def write_kubeconfig(path: Path, server: str, token: str, namespace: str) -> Path:
+    """A kubeconfig with one context: that server, that token."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [
+            {"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}
+        ],
+    }
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
