@@ -1,0 +1,246 @@
+"""
+What we look at of each object: msgspec structs with only the fields that decisions need.
+
+The API's full models are in `api/`; these are for the hot path, where a typed partial decode costs
+a hundredth (docs/decisions/0002-typed-partial-decode.md).  A test holds Conversation and Status
+here and there to the same names.
+"""
+
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+
+from conversations.api.reasons import ConditionType, Reason
+from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
+
+
+class _Struct(msgspec.Struct, rename="camel", omit_defaults=True):
+    pass
+
+
+class OwnerReference(_Struct):
+    uid: str
+    controller: bool = False
+
+
+class Meta(_Struct):
+    name: str
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: list[OwnerReference] = []
+
+    def is_owned_by(self, uid: str) -> bool:
+        """Ownership is the uid of the controller reference, always."""
+        return any(owner.controller and owner.uid == uid for owner in self.owner_references)
+
+
+# --- Conversation
+
+
+class ConversationMeta(_Struct):
+    """Without labels and annotations: nothing is decided by them, and 10,000 copies cost memory."""
+
+    name: str
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    deletion_timestamp: datetime | None = None
+
+
+class EnvVar(_Struct):
+    name: str
+    value: str = ""
+
+
+class Spec(_Struct):
+    template: str = "default"
+    session_id: str | None = msgspec.field(default=None, name="sessionID")
+    user: str | None = None
+    mode: Literal["Running", "Paused"] = "Running"
+    image: str | None = None
+    env: list[EnvVar] = []
+
+
+class Condition(_Struct, omit_defaults=False):
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: str
+    last_transition_time: datetime
+    observed_generation: int = 0
+
+
+class Status(_Struct):
+    phase: str | None = None
+    conditions: list[Condition] = []
+    pod_name: str | None = None
+    pod_uid: str | None = msgspec.field(default=None, name="podUID")
+    url: str | None = None
+    session_key_secret: str | None = None
+    session_key_hash: str | None = None
+    workspace: str | None = None
+    restarts: int | None = None
+    last_restart_time: datetime | None = None
+    last_restart_reason: str | None = None
+    last_restart_pod_uid: str | None = msgspec.field(default=None, name="lastRestartPodUID")
+    startup_milliseconds: int | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        return next((c for c in self.conditions if c.type == kind), None)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+
+class Conversation(_Struct):
+    metadata: ConversationMeta
+    spec: Spec = msgspec.field(default_factory=Spec)
+    status: Status = msgspec.field(default_factory=Status)
+
+
+# --- Secret and PersistentVolumeClaim: metadata only
+
+
+class Child(_Struct):
+    """A Secret or a claim.  Key bytes never get here."""
+
+    metadata: Meta
+
+
+# --- Pod
+
+
+class ContainerStateTerminated(_Struct):
+    reason: str = ""
+    message: str = ""
+    exit_code: int = 0
+
+
+class ContainerStateWaiting(_Struct):
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(_Struct):
+    waiting: ContainerStateWaiting | None = None
+    running: dict[str, Any] | None = None
+    terminated: ContainerStateTerminated | None = None
+
+
+class ContainerStatus(_Struct):
+    name: str
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    state: ContainerState = msgspec.field(default_factory=ContainerState)
+    last_state: ContainerState = msgspec.field(default_factory=ContainerState)
+
+
+class PodCondition(_Struct):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class PodStatus(_Struct):
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    conditions: list[PodCondition] = []
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class ClaimSource(_Struct):
+    claim_name: str
+
+
+class Volume(_Struct):
+    name: str
+    persistent_volume_claim: ClaimSource | None = None
+
+
+class PodSpec(_Struct):
+    node_name: str = ""
+    volumes: list[Volume] = []
+
+
+class Pod(_Struct):
+    metadata: Meta
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: PodStatus = msgspec.field(default_factory=PodStatus)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status.phase in ("Failed", "Succeeded")
+
+    @property
+    def is_terminating(self) -> bool:
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status.phase == "Running" and not self.is_terminating and self._is_true("Ready")
+
+    @property
+    def runtime(self) -> ContainerStatus | None:
+        """The runtime container's status."""
+        statuses = self.status.container_statuses
+        return next((c for c in statuses if c.name == RUNTIME_CONTAINER), None)
+
+    @property
+    def claim_name(self) -> str | None:
+        """The claim behind the workspace volume; None where it is an emptyDir."""
+        for volume in self.spec.volumes:
+            if volume.name == WORKSPACE_VOLUME and volume.persistent_volume_claim is not None:
+                return volume.persistent_volume_claim.claim_name
+        return None
+
+    def condition(self, kind: str) -> PodCondition | None:
+        return next((c for c in self.status.conditions if c.type == kind), None)
+
+    def _is_true(self, kind: str) -> bool:
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+
+# --- RuntimeTemplate
+
+
+class Template:
+    """A RuntimeTemplate as the operator keeps it: the API model and a digest of what shapes a pod."""
+
+    def __init__(self, name: str, uid: str, generation: int, spec: RuntimeTemplateSpec) -> None:
+        self.name = name
+        self.uid = uid
+        self.generation = generation
+        self.spec = spec
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes exactly when pods made from the template would."""
+        shape = self.spec.model_dump(
+            mode="json", by_alias=True, include={"protocol", "pod", "port", "workspace"}
+        )
+        return sha256(msgspec.json.encode(shape, order="deterministic")).hexdigest()
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """The runtime container of the blueprint; empty where the blueprint has none."""
+        containers = (self.spec.pod.get("spec") or {}).get("containers") or []
+        return next((c for c in containers if c.get("name") == RUNTIME_CONTAINER), {})
+
+    @property
+    def is_ephemeral(self) -> bool:
+        return self.spec.workspace.empty_dir is not None

@@ -1,0 +1,245 @@
+"""
+The next thing to do for one conversation: observed in, one action out.
+
+The rules are those of design §3.  A pass performs the action, adds the answer to the World and
+asks again, until there is nothing left to do now.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from conversations.api.labels import SESSION_KEY_HASH
+from conversations.api.reasons import ConditionType, Reason
+from conversations.core.observed import Pod, Status
+from conversations.core.readiness import explain_pod
+from conversations.core.restarts import (
+    RESTART_LIMIT,
+    backoff_seconds,
+    restarts_in_force,
+)
+from conversations.core.start import why_not_start
+from conversations.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConversation:
+    """Read the Conversation live: nothing is replaced, resumed or paused on a cache's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSecret:
+    """Read the session Secret live."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSecret:
+    """Decide: make the session key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadClaim:
+    """Read the workspace's claim live."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateClaim:
+    """Make the workspace's claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Make the runtime pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPods:
+    """List the conversation's pods live."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete the pod of that name if it still has that uid."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLoss:
+    """Write down, before anything replaces it, that this pod is lost and why."""
+
+    pod_uid: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVolumeGone:
+    """Write down that the workspace is lost, before an empty one takes its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `seconds` have passed, unless something changes."""
+
+    seconds: float
+
+
+Action = (
+    ReadConversation
+    | ReadSecret
+    | CreateSecret
+    | ReadClaim
+    | CreateClaim
+    | CreatePod
+    | ListPods
+    | DeletePod
+    | RecordLoss
+    | RecordVolumeGone
+    | Wait
+)
+
+_DISRUPTIONS = {
+    Reason.EVICTED,
+    Reason.PREEMPTED,
+    Reason.NODE_LOST,
+    Reason.DISK_FULL,
+    Reason.OUT_OF_MEMORY,
+}
+
+
+def plan(world: World) -> Action | None:
+    """The next action, or None when only an event can make a difference."""
+    if world.conversation.metadata.deletion_timestamp is not None:
+        return None  # The owner references take the children down.
+    if world.conversation.spec.mode == "Paused":
+        return _plan_pause(world)
+    return _plan_secret(world) or _plan_stray_pod(world) or _plan_pod(world)
+
+
+def pause_refused(world: World) -> bool:
+    """Whether a pause would destroy files that nobody agreed to lose."""
+    pod = world.pod
+    if pod is None or pod.is_terminal or pod.is_terminating or pod.claim_name is not None:
+        return False
+    template = world.template
+    return template is None or template.spec.workspace.loss_on_pause == "Refuse"
+
+
+def _plan_pause(world: World) -> Action | None:
+    if pause_refused(world):
+        return None
+    return _delete_one(world, world.owned_pods)
+
+
+def _plan_secret(world: World) -> Action | None:
+    if world.secret is not None:
+        return None
+    if not _key_was_given_out(world):
+        return _unless_refused(world, CreateSecret())
+    # Gone, or our cache is behind.  Pods that hold the old key go first: nobody could use them.
+    if not world.secret_read:
+        return ReadSecret()
+    if not world.pods_listed:
+        return ListPods()
+    if _loss_is_unrecorded(world):
+        return _key_loss(world)
+    if world.owned_pods:
+        return _delete_one(world, world.owned_pods) or Wait(1.0)
+    return _confirmed(world, CreateSecret())
+
+
+def _key_was_given_out(world: World) -> bool:
+    return world.conversation.status.session_key_hash is not None or bool(world.owned_pods)
+
+
+def _plan_stray_pod(world: World) -> Action | None:
+    return _delete_one(world, [pod for pod in world.owned_pods if pod is not world.pod])
+
+
+def _plan_pod(world: World) -> Action | None:
+    pod, status = world.pod, world.conversation.status
+    if pod is None:
+        if status.pod_uid is not None and _loss_is_unrecorded(world):
+            return RecordLoss(status.pod_uid, *_why_it_vanished(status))
+        return _plan_start(world)
+    if pod.is_terminating:
+        return None
+    if pod.is_terminal:
+        if status.last_restart_pod_uid != pod.metadata.uid:
+            return RecordLoss(pod.metadata.uid, *explain_pod(pod, was_ready=False))
+        return _delete_one(world, [pod])
+    if _has_another_key(world, pod):
+        return _key_loss(world) if _loss_is_unrecorded(world) else _delete_one(world, [pod])
+    return None
+
+
+def _loss_is_unrecorded(world: World) -> bool:
+    status = world.conversation.status
+    return status.pod_uid is not None and status.pod_uid != status.last_restart_pod_uid
+
+
+def _key_loss(world: World) -> RecordLoss:
+    return RecordLoss(
+        world.conversation.status.pod_uid or "",
+        Reason.SESSION_KEY_LOST,
+        "The Secret with the session key was deleted; a new pod gets a new key.",
+    )
+
+
+def _delete_one(world: World, pods: list[Pod]) -> Action | None:
+    for pod in pods:
+        if not pod.is_terminating and pod.metadata.uid not in world.deleted:
+            return _confirmed(world, DeletePod(pod.metadata.name, pod.metadata.uid))
+    return None
+
+
+def _has_another_key(world: World, pod: Pod) -> bool:
+    assert world.secret is not None, "the Secret is planned before the pod"
+    ours = world.secret.metadata.annotations.get(SESSION_KEY_HASH)
+    return pod.metadata.annotations.get(SESSION_KEY_HASH) != ours
+
+
+def _why_it_vanished(status: Status) -> tuple[Reason, str]:
+    ready = status.condition(ConditionType.READY)
+    if ready is not None and ready.reason in _DISRUPTIONS:
+        return ready.reason, ready.message
+    return Reason.POD_LOST, "The runtime pod was deleted."
+
+
+def _plan_start(world: World) -> Action | None:
+    if why_not_start(world) is not None:
+        return None
+    restarts = restarts_in_force(world.conversation)
+    if restarts > RESTART_LIMIT:
+        return None
+    last = world.conversation.status.last_restart_time
+    if restarts and last is not None:
+        left = (last + timedelta(seconds=backoff_seconds(restarts)) - world.now).total_seconds()
+        if left > 0:
+            return Wait(left)
+    return _unless_refused(world, _next_of_start(world))
+
+
+def _next_of_start(world: World) -> Action:
+    assert world.template is not None, "checked by why_not_start"
+    if not world.secret_created and not world.confirmed:
+        return ReadConversation()
+    if not world.template.is_ephemeral:
+        if not world.claim_read:
+            return ReadClaim()
+        if world.claim is None:
+            gone = world.conversation.status.workspace is not None
+            return RecordVolumeGone() if gone else CreateClaim()
+    return CreatePod()
+
+
+def _confirmed(world: World, action: Action) -> Action:
+    return action if world.confirmed else ReadConversation()
+
+
+def _unless_refused(world: World, action: Action) -> Action:
+    refusal = world.refusal
+    if refusal is not None and refusal.retry_at > world.clock:
+        return Wait(refusal.retry_at - world.clock)
+    return action

@@ -1,0 +1,81 @@
+"""What one pass knows: the caches' view, what it read live, and what this process remembers."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from conversations.api.reasons import Reason
+from conversations.core.names import children_name
+from conversations.core.observed import Child, Conversation, Pod, Template
+
+
+@dataclass(slots=True)
+class Refusal:
+    """The API server said no to a write.  It is not asked again before `retry_at` (monotonic seconds)."""
+
+    reason: Reason
+    message: str
+    made_from: str
+    retry_at: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """
+    What one process remembers of a conversation; losing it costs a repeated request at most.
+
+    `unsettled_since` is the monotonic time at which it was first seen neither Ready nor paused;
+    `started_at` the same for a start that this process made itself.
+    """
+
+    unsettled_since: float | None = None
+    started_at: float | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """One conversation and what surrounds it, as known at `now` (UTC) and `clock` (monotonic seconds)."""
+
+    conversation: Conversation
+    template: Template | None
+    secret: Child | None
+    pods: list[Pod]
+    memory: Memory
+    now: datetime
+    clock: float
+    # Established in this pass by an answer of the API server, not by a cache:
+    secret_created: bool = False
+    secret_read: bool = False
+    confirmed: bool = False
+    pods_listed: bool = False
+    claim_read: bool = False
+    claim: Child | None = None
+    deleted: set[str] = field(default_factory=set)
+
+    @property
+    def uid(self) -> str:
+        return self.conversation.metadata.uid
+
+    @property
+    def owned_pods(self) -> list[Pod]:
+        return [pod for pod in self.pods if pod.metadata.is_owned_by(self.uid)]
+
+    @property
+    def pod(self) -> Pod | None:
+        """The chosen pod: ours, by the one name it can have."""
+        name = children_name(self.uid)
+        return next((pod for pod in self.owned_pods if pod.metadata.name == name), None)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The refusal that still stands for what would be asked now."""
+        refusal = self.memory.refusal
+        if refusal is None or refusal.made_from != self.made_from:
+            return None
+        return refusal
+
+    @property
+    def made_from(self) -> str:
+        """Changes when spec or template do: what was refused is then worth another try."""
+        digest = self.template.digest if self.template is not None else ""
+        return f"{self.conversation.metadata.generation}/{digest}"
