@@ -22,9 +22,10 @@ up_real() {
     step "roles and default StorageClass" apply_manifests
     step "volumes" start_provisioner
     step "pause image" load_pause_image
+    step "kubelet" start_kubelet
     step "kube-proxy" start_kube_proxy
     step "cluster DNS" start_dns
-    step "kubelet" start_kubelet
+    step "node is Ready" await_node
 }
 
 make_real_certs() {

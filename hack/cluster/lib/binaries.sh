@@ -5,13 +5,13 @@ declare -A PACKAGES=(
     [etcd]=go.etcd.io/etcd/server/v3
     [kwok]=sigs.k8s.io/kwok/cmd/kwok
     [helm]=helm.sh/helm/v3/cmd/helm
-    [coredns]=github.com/coredns/coredns
+    [coredns]=conversation-operator.io/hack/cluster/coredns
 )
 for name in kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet kube-proxy; do
     PACKAGES[$name]=k8s.io/kubernetes/cmd/$name
 done
 REAL_BINARIES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet kube-proxy coredns helm)
-KWOK_BINARIES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok)
+KWOK_BINARIES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm)
 
 # binary_module NAME: the folder of the go.mod it is built from.
 binary_module() {
@@ -34,7 +34,12 @@ link_flags() {
 binary_stamp() {
     local module
     module=$(binary_module "$1")
-    { cat "$module/go.mod" "$module/go.sum"; go env GOVERSION GOARCH CGO_ENABLED; link_flags "$1"; } | sha256sum | cut -d' ' -f1
+    {
+        cat "$module/go.mod" "$module/go.sum"
+        find "$module" -name '*.go' -exec cat {} +
+        go env GOVERSION GOARCH CGO_ENABLED
+        link_flags "$1"
+    } | sha256sum | cut -d' ' -f1
 }
 
 binary_is_current() {

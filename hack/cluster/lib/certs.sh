@@ -68,8 +68,8 @@ make_control_plane_certs() {
     sign_client provisioner /CN=conversation-operator:provisioner
     sign admin /O=system:masters/CN=admin
     write_kubeconfig admin "$RUN/bootstrap.kubeconfig"
-    openssl genrsa -out "$PKI/service-account.key" 2048
-    openssl rsa -in "$PKI/service-account.key" -pubout -out "$PKI/service-account.pub"
+    new_key "$PKI/service-account.key"
+    openssl pkey -in "$PKI/service-account.key" -pubout -out "$PKI/service-account.pub"
 }
 
 make_node_certs() {

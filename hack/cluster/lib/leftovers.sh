@@ -2,36 +2,31 @@
 
 clear_cluster() {
     rm -f "$ADMIN_KUBECONFIG"
-    "clear_$CLUSTER"
-    stop_all_processes 10
+    [[ $CLUSTER != real ]] || clear_node
+    # Nothing of a throw-away control plane is worth a longer goodbye; its watches would keep it for a minute.
+    # shellcheck disable=SC2046
+    stop_processes 1 $(recorded_processes)
     rm -rf "$RUN"
 }
 
-clear_kwok() {
-    stop_process kwok
-}
-
-clear_real() {
+clear_node() {
     # First whoever would start containers again, then the containers, then what holds their files.
-    stop_process kubelet
-    stop_process provisioner
+    stop_processes 3 kubelet provisioner kube-proxy coredns
     kill_containers
-    stop_process containerd
+    stop_processes 5 containerd
     unmount_below "$RUN"
-    stop_process kube-proxy
-    stop_process coredns
     drop_network
     drop_cgroups
     drop_node_traces
 }
 
 leftovers() {
-    local file
+    local name
     [[ ! -e $RUN ]] || echo "directory $RUN"
-    for file in "$RUN"/pids/*; do
-        [[ -e $file ]] && process_runs "${file##*/}" && echo "process ${file##*/} $(process_pid "${file##*/}")"
+    for name in $(recorded_processes); do
+        process_runs "$name" && echo "process $name $(process_pid "$name")"
     done
-    grep -F " $RUN/" /proc/mounts | awk '{ print "mount " $2 }'
+    awk -v below="$RUN/" 'index($2, below) == 1 { print "mount " $2 }' /proc/mounts
     [[ $CLUSTER != real ]] || leftovers_of_node
 }
 
@@ -41,4 +36,5 @@ leftovers_of_node() {
     ip route show | grep -E "^(blackhole )?(${POD_CIDR%/*}|${SERVICE_CIDR%/*})" | sed 's/^/route /'
     ls -d /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP" 2>/dev/null | sed 's/^/cgroup /'
     { iptables-save; ip6tables-save; } 2>/dev/null | grep -E "^:(KUBE|CNI)-|$CONTEXT" | sed 's/^/packet filter /'
+    return 0
 }

@@ -43,30 +43,38 @@ await_process() {
     done
 }
 
-# stop_process NAME [SECONDS]: TERM, then KILL when it is still there after that long.
-stop_process() {
-    local name=$1 pid deadline=$((SECONDS + ${2:-10}))
-    if pid=$(process_pid "$name"); then
-        kill -TERM "$pid" 2>/dev/null || true
-        while process_runs "$name"; do
-            ((SECONDS < deadline)) || kill -KILL "$pid" 2>/dev/null || true
+# stop_processes SECONDS NAME...: TERM to all, then KILL to those still there after that long.
+stop_processes() {
+    local seconds=$1 deadline name pid
+    deadline=$(deciseconds $((seconds * 10)))
+    shift
+    for name in "$@"; do
+        pid=$(process_pid "$name") && kill -TERM "$pid" 2>/dev/null || true
+    done
+    for name in "$@"; do
+        while pid=$(process_pid "$name"); do
+            (($(deciseconds) < deadline)) || kill -KILL "$pid" 2>/dev/null || true
             sleep 0.05
         done
-    fi
-    rm -f "$RUN/pids/$name"
+        rm -f "$RUN/pids/$name"
+    done
 }
 
-stop_all_processes() {
+# deciseconds [LATER]: tenths of seconds since the epoch, LATER tenths from now.
+deciseconds() {
+    echo $((${EPOCHREALTIME%.*} * 10 + 10#${EPOCHREALTIME#*.} / 100000 + ${1:-0}))
+}
+
+recorded_processes() {
     local file
     for file in "$RUN"/pids/*; do
-        [[ -e $file ]] || continue
-        stop_process "${file##*/}" "$1"
+        [[ ! -e $file ]] || echo "${file##*/}"
     done
 }
 
 all_processes_run() {
-    local file
-    for file in "$RUN"/pids/*; do
-        process_runs "${file##*/}" || return 1
+    local name
+    for name in $(recorded_processes); do
+        process_runs "$name" || return 1
     done
 }

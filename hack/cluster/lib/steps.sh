@@ -36,20 +36,6 @@ step() {
     return "$status"
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
-wait_for() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        if ((SECONDS >= deadline)); then
-            echo "still failing: $*"
-            "$@"
-            return 1
-        fi
-        sleep 0.1
-    done
-}
-
 # take_lock: one up or down of a cluster at a time.  Processes that outlive the script must close descriptor 9.
 take_lock() {
     mkdir -p "$CACHE/run"
