@@ -79,7 +79,7 @@ async def test_frozen_watches_thaw_and_expire(api: Api) -> None:
     async with open_proxy(api.cluster) as proxy, through(proxy, token, api) as client:
         task = asyncio.create_task(follow(client))
         await eventually(lambda: proxy.record.entries, 5)
-        proxy.freeze_watches()
+        proxy.freeze_watches("configmaps")
         await api.create("configmaps", CONFIG)
         await api.patch("configmaps", "a", {"data": {"b": "c"}})
         assert seen == []

@@ -1,22 +1,24 @@
-"""Run a scenario, undisturbed or with a fault at one point, and compare how it ends."""
+"""Rehearse a scenario, undisturbed and then with a fault at each point, and compare the ends."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tests.rig.cluster import Cluster
+from tests.rig.api import Manifest
 from tests.rig.faults import EventFault, WriteFault
 from tests.rig.normalise import differences, end_state
-from tests.rig.scenarios import SETTLE_SECONDS, Scenario
+from tests.rig.observe import children
+from tests.rig.scenarios import SETTLE_SECONDS, TALK, Scenario
 from tests.rig.waiting import eventually, quiet
-from tests.rig.world import World, namespace_world, run_operator
+from tests.rig.world import World
 
 QUIET_SECONDS = 2.5
 """Longer than the operator holds back progress, so that no late write is missed."""
+PREPARED_SECONDS = 0.5
+GONE_SECONDS = 60
+
 Fault = WriteFault | EventFault
-MakeFault = Callable[[World], Fault]
 
 
 @dataclass(frozen=True)
@@ -28,79 +30,93 @@ class Outcome:
     events: int
 
 
-async def record_run(cluster: Cluster, folder: Path, scenario: Scenario) -> Outcome:
-    """One run in which nothing goes wrong."""
-    async with namespace_world(cluster, folder) as world:
-        operator = await run_operator(world, scenario.workspace)
-        assert operator.is_running
-        before = await scenario.prepare(world.api)
-        await quiet(world.write_count, QUIET_SECONDS, SETTLE_SECONDS)
-        counter = EventFault(at=0, effect=_never)
-        world.proxy.arm(counter)
-        already = world.write_count()
-        await _finish(world, scenario, before)
-        writes = world.proxy.record.summary()[already:]
-        return Outcome(await end_state(world.api), writes, counter.seen)
+class Rehearsal:
+    """One scenario, played again and again in one world; the first operator meets the faults."""
 
+    def __init__(self, world: World, scenario: Scenario) -> None:
+        self._world = world
+        self._scenario = scenario
 
-async def disturbed_run(
-    cluster: Cluster, folder: Path, scenario: Scenario, make_fault: MakeFault, wanted: Outcome
-) -> list[str]:
-    """One run with a fault; a killed operator is started again.  What differs in the end."""
-    async with namespace_world(cluster, folder) as world:
-        operator = await run_operator(world, scenario.workspace)
-        before = await scenario.prepare(world.api)
-        await quiet(world.write_count, QUIET_SECONDS, SETTLE_SECONDS)
-        fault = make_fault(world)
-        world.proxy.arm(fault)
-        supervisor = asyncio.create_task(_restart_when_dead(world))
+    async def undisturbed(self) -> Outcome:
+        """The run in which nothing goes wrong."""
+        counter = EventFault(at=0, effect=_nothing)
+        already = 0
+
+        def arm() -> None:
+            nonlocal already
+            self._world.proxy.arm(counter)
+            already = self._world.write_count()
+
+        state = await self._play(arm)
+        writes = self._world.proxy.record.summary()[already:]
+        await self._clear()
+        return Outcome(state, writes, counter.seen)
+
+    async def disturbed(
+        self, wanted: Outcome, arm: Callable[[], None], disarm: Callable[[], None]
+    ) -> list[str]:
+        """Where the end differs although the world was put right again by `disarm`."""
+        supervisor = asyncio.create_task(self._restart_when_dead())
         try:
-            await _finish(world, scenario, before)
+            state = await self._play(arm, disarm)
+        except AssertionError as error:
+            return [str(error)]
         finally:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
-        assert operator.is_running, operator.tail()
-        found = await end_state(world.api)
-        missed = [] if fault.struck else ["the fault never struck"]
-        return missed + differences(wanted.state, found)
+            self._world.proxy.arm(None)
+            disarm()
+            await self._clear()
+        return differences(wanted.state, state)
+
+    async def with_fault(self, wanted: Outcome, fault: Fault) -> list[str]:
+        """Where the end differs because of that fault; it must have struck."""
+        found = await self.disturbed(wanted, lambda: self._world.proxy.arm(fault), lambda: None)
+        missed = isinstance(fault, WriteFault) and not fault.struck
+        return [*found, "the fault never struck"] if missed else found
+
+    async def _play(
+        self, arm: Callable[[], None], disarm: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
+        before = await self._scenario.prepare(self._world.api)
+        await self._at_rest(PREPARED_SECONDS)
+        arm()
+        await self._scenario.trigger(self._world.api, before)
+        await self._done(before)
+        disarm()
+        await self._at_rest()
+        await self._done(before)
+        return await end_state(self._world.api)
+
+    async def _done(self, before: Manifest) -> None:
+        world, scenario = self._world, self._scenario
+        await eventually(
+            lambda: scenario.is_done(world.api, before),
+            SETTLE_SECONDS,
+            lambda: f"{scenario.name}; {world.proxy.record.summary()}\n{world.operator.tail()}",
+        )
+
+    async def _at_rest(self, seconds: float = QUIET_SECONDS) -> None:
+        await quiet(self._world.write_count, seconds, SETTLE_SECONDS)
+
+    async def _restart_when_dead(self) -> None:
+        """What the Deployment would do."""
+        while True:
+            await self._world.operator.died(deadline_seconds=None)
+            await self._world.operator.start()
+
+    async def _clear(self) -> None:
+        """No conversation and no trace of one, so that the next run starts as the first did."""
+        await eventually(self._world.operator.is_ready_or_dead, GONE_SECONDS, "operator ready")
+        if not self._world.operator.is_running:
+            await self._world.operator.start()
+        await self._world.api.delete("conversations", TALK)
+        await eventually(self._nothing_left, GONE_SECONDS, "nothing left of the last run")
+
+    async def _nothing_left(self) -> bool:
+        owned = await children(self._world.api)
+        return not any(owned.values()) and not await self._world.api.list("conversations")
 
 
-async def _finish(world: World, scenario: Scenario, before: dict[str, Any]) -> None:
-    await scenario.trigger(world.api, before)
-    await eventually(
-        lambda: scenario.is_done(world.api, before),
-        SETTLE_SECONDS,
-        lambda: f"{scenario.name}; {world.proxy.record.summary()}; {world.operator.tail(15)}",
-    )
-    await quiet(world.write_count, QUIET_SECONDS, SETTLE_SECONDS)
-
-
-async def _restart_when_dead(world: World) -> None:
-    """What the Deployment would do."""
-    while True:
-        await world.operator.died(deadline_seconds=None)
-        await world.operator.start()
-
-
-async def _never() -> None:
+async def _nothing() -> None:
     return None
-
-
-async def in_parallel(runs: dict[str, Callable[[], Any]], at_once: int) -> dict[str, list[str]]:
-    """Run them all, a few at a time; the complaints of each that has any."""
-    gate = asyncio.Semaphore(at_once)
-    complaints: dict[str, list[str]] = {}
-
-    async def one(name: str, run: Callable[[], Any]) -> None:
-        async with gate:
-            try:
-                found = await run()
-            except AssertionError as error:
-                found = [str(error)]
-            if found:
-                complaints[name] = found
-
-    async with asyncio.TaskGroup() as group:
-        for name, run in runs.items():
-            group.create_task(one(name, run))
-    return complaints

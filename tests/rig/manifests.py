@@ -7,6 +7,9 @@ from tests.rig.api import Manifest
 
 IMAGE = "conversation-operator/agent-server:dev"
 
+BEHAVIOUR = "kwok.test/behaviour"
+"""Annotation of a pod on a fake node: what it pretends; see hack/cluster/kwok/stages."""
+
 EMPTY_DIR: Manifest = {"emptyDir": {}, "lossOnPause": "Accept"}
 PERSISTENT: Manifest = {"persistentVolumeClaim": {"size": "1Gi"}}
 

@@ -75,6 +75,9 @@ class Operator:
         assert self.is_running, f"the operator ended: {self.tail()}"
         return await self.probe("/readyz") == 200
 
+    async def is_ready_or_dead(self) -> bool:
+        return not self.is_running or await self.is_ready()
+
     async def probe(self, path: str) -> int:
         """HTTP status of one of its probes; 0 where nobody answers."""
         return (await self._http(path))[0]

@@ -8,6 +8,7 @@ authorises exactly what it would authorise without us.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -36,8 +37,8 @@ class Proxy:
         self._write_fault: WriteFault | None = None
         self._event_fault: EventFault | None = None
         self._writes = 0
+        self._frozen: frozenset[str] = frozenset()
         self._thaw = asyncio.Event()
-        self._thaw.set()
         self._watches: set[_Watch] = set()
         self._session: aiohttp.ClientSession | None = None
         self._handlers: set[asyncio.Task[object]] = set()
@@ -48,11 +49,13 @@ class Proxy:
         self._write_fault = fault if isinstance(fault, WriteFault) else None
         self._event_fault = fault if isinstance(fault, EventFault) else None
 
-    def freeze_watches(self) -> None:
-        """Hold back all watch events: the operator's caches grow stale without its noticing."""
+    def freeze_watches(self, *resources: str) -> None:
+        """Hold back the watch events of these: caches grow stale without the operator noticing."""
+        self._frozen = frozenset(resources)
         self._thaw.clear()
 
     def thaw_watches(self) -> None:
+        self._frozen = frozenset()
         self._thaw.set()
 
     def expire_watches(self) -> None:
@@ -164,7 +167,8 @@ class Proxy:
             self._watches.add(watch)
             try:
                 async for line in watch.lines():
-                    await self._thaw.wait()
+                    if call.resource in self._frozen:
+                        await self._thaw.wait()
                     if self._event_fault is not None and watch.ending is None:
                         await self._event_fault.strike()
                     await response.write(line)
@@ -191,7 +195,7 @@ class _Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Whole events, one at a time, until the API server or `interrupt` ends it."""
-        stop = asyncio.ensure_future(self._interrupted.wait())
+        stop = asyncio.create_task(self._interrupted.wait())
         rest = b""
         try:
             while data := await self._read_unless(stop):
@@ -203,8 +207,8 @@ class _Watch:
         finally:
             stop.cancel()
 
-    async def _read_unless(self, stop: "asyncio.Future[object]") -> bytes:
-        chunk = asyncio.ensure_future(self._reply.content.readany())
+    async def _read_unless(self, stop: "asyncio.Task[Any]") -> bytes:
+        chunk = asyncio.create_task(self._reply.content.readany())
         await asyncio.wait({stop, chunk}, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             chunk.cancel()

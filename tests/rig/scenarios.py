@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.rig.api import Api, Manifest
-from tests.rig.manifests import EMPTY_DIR, PERSISTENT, a_conversation
+from tests.rig.manifests import BEHAVIOUR, EMPTY_DIR, PERSISTENT, a_conversation
 from tests.rig.observe import children, is_ready, ready_reason, wait_ready, wait_reason
 
 TALK = "talk"
@@ -15,7 +15,7 @@ Before = Manifest
 """The conversation as it was before the trigger; empty where there was none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """`prepare`, then `trigger`; over when `is_done` says so, given what `prepare` returned."""
 
@@ -57,12 +57,9 @@ async def lose_pod(api: Api, before: Before) -> None:
     await api.delete("pods", before["status"]["podName"], gracePeriodSeconds=0)
 
 
-async def fail_pod(api: Api, before: Before) -> None:
-    await api.patch(
-        "pods/status",
-        before["status"]["podName"],
-        {"status": {"phase": "Failed", "reason": "Evicted"}},
-    )
+async def evict_pod(api: Api, before: Before) -> None:
+    evicted = {"metadata": {"annotations": {BEHAVIOUR: "evict"}}}
+    await api.patch("pods", before["status"]["podName"], evicted)
 
 
 async def lose_secret(api: Api, before: Before) -> None:
@@ -117,14 +114,26 @@ async def replaced(api: Api, before: Before) -> bool:
     return not any((await children(api, before["metadata"]["uid"])).values())
 
 
+COLD_START = Scenario("cold start", nothing, create_it, ready_again, EMPTY_DIR)
+COLD_START_WITH_CLAIM = Scenario(
+    "cold start with claim", nothing, create_it, ready_again, PERSISTENT
+)
+PAUSE = Scenario("pause", ready_conversation, pause_it, paused, PERSISTENT)
+RESUME = Scenario("resume", paused_conversation, resume_it, ready_again, PERSISTENT)
+POD_DELETED = Scenario("pod deleted", ready_conversation, lose_pod, ready_again, PERSISTENT)
+POD_EVICTED = Scenario("pod evicted", ready_conversation, evict_pod, ready_again, EMPTY_DIR)
+SECRET_LOST = Scenario(
+    "secret lost", ready_conversation, lose_secret, ready_with_new_key, PERSISTENT
+)
+
 WRITING = (
-    Scenario("cold start", nothing, create_it, ready_again, EMPTY_DIR),
-    Scenario("cold start with PVC", nothing, create_it, ready_again, PERSISTENT),
-    Scenario("pause", ready_conversation, pause_it, paused, PERSISTENT),
-    Scenario("resume", paused_conversation, resume_it, ready_again, PERSISTENT),
-    Scenario("pod deleted", ready_conversation, lose_pod, ready_again, PERSISTENT),
-    Scenario("pod failed", ready_conversation, fail_pod, ready_again, EMPTY_DIR),
-    Scenario("secret lost", ready_conversation, lose_secret, ready_with_new_key, PERSISTENT),
+    COLD_START,
+    COLD_START_WITH_CLAIM,
+    PAUSE,
+    RESUME,
+    POD_DELETED,
+    POD_EVICTED,
+    SECRET_LOST,
 )
 """Scenarios in which the operator writes: it is killed at each write."""
 

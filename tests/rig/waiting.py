@@ -4,23 +4,32 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.05
 
 
+What = str | Callable[[], str]
+
+
+@overload
 async def eventually(
-    condition: Callable[[], Awaitable[T] | T],
-    deadline_seconds: float,
-    what: str | Callable[[], str] = "",
-) -> T:
+    condition: Callable[[], Awaitable[T]], deadline_seconds: float, what: What = ""
+) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], deadline_seconds: float, what: What = "") -> T: ...
+
+
+async def eventually(condition: Any, deadline_seconds: float, what: What = "") -> Any:
     """The first truthy answer of `condition`; an AssertionError once the deadline has passed."""
     deadline = time.monotonic() + deadline_seconds
     while True:
         answer = condition()
-        found: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+        found = await answer if inspect.isawaitable(answer) else answer
         if found:
             return found
         if time.monotonic() > deadline:
