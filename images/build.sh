@@ -16,18 +16,12 @@ export STORAGE_DRIVER=${STORAGE_DRIVER:-overlay} BUILDAH_ISOLATION=${BUILDAH_ISO
 say() { printf '%s images: %s\n' "$(date +%T)" "$*"; }
 fail() { say "$*" >&2; exit 1; }
 
-inputs() {
-    case $1 in
-        operator) echo pyproject.toml LICENSE requirements/operator.txt operator images/operator ;;
-        agent-server) echo images/agent-server ;;
-    esac
-}
-
 # What the image is made of, as one hash: contents, executable bits and names.
 fingerprint() {
-    local files
-    files=$(find $(inputs "$1") -type f -not -path '*/__pycache__/*' | LC_ALL=C sort)
-    { echo "$base $base_packages"; echo "$files" | xargs stat -c '%A %n'; echo "$files" | xargs sha256sum; } |
+    local paths=("images/$1") files=$work/$1.files
+    [ "$1" = agent-server ] || paths+=(pyproject.toml LICENSE requirements/operator.txt operator)
+    find "${paths[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z >"$files"
+    { echo "$base $base_packages"; xargs -0 stat -c '%A %n' <"$files"; xargs -0 sha256sum <"$files"; } |
         sha256sum | cut -d' ' -f1
 }
 
@@ -48,8 +42,9 @@ install_tools() {
     command -v buildah >/dev/null || missing+=(buildah)
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     [ ${#missing[@]} -eq 0 ] && return
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         fail "install ${missing[*]} (or start docker), then run this again"
+    fi
     say "installing ${missing[*]}"
     {
         apt-get update -q
@@ -107,11 +102,11 @@ write_secrets() {
 
 build_with_buildah() {
     local name=$1 image=$2
-    buildah_ build --layers --format docker --tag "$image" --build-arg BASE="$base" \
+    buildah_ build --layers --format docker --tag "docker.io/$image" --build-arg BASE="$base" \
         --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
         --ignorefile "images/$name/Containerfile.dockerignore" --file "images/$name/Containerfile" . \
         >"$work/$name.log" 2>&1 || { tail -n 40 "$work/$name.log" >&2; fail "$name: the build failed"; }
-    buildah_ push --quiet "$image" "docker-archive:$work/$name.tar:$image"
+    buildah_ push --quiet "docker.io/$image" "docker-archive:$work/$name.tar:$image"
 }
 
 build_with_docker() {
