@@ -16,14 +16,14 @@ SAMPLES = Path(__file__).parents[2] / "manifests/samples"
 Manifest = dict[str, Any]
 
 
-def a_condition(kind: str, reason: str) -> Manifest:
+def a_condition(kind: str, reason: str, generation: int = 1) -> Manifest:
     return {
         "type": kind,
         "status": "True",
         "reason": reason,
         "message": "As the operator would say.",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "observedGeneration": 1,
+        "observedGeneration": generation,
     }
 
 
