@@ -7,6 +7,8 @@ from conversations.core.errors import FileError, InvalidRequest
 STAGING_PREFIX = ".conversation-upload-"
 """Names of uploads that are not finished; listings leave them out."""
 MAX_PATH_BYTES = 4095
+MAX_NAME_BYTES = 255
+"""What Linux allows.  Checked here because rename would notice only after other files are in place."""
 
 
 def normalize_root(root: str) -> str:
@@ -46,6 +48,8 @@ def upload_path(root: str, path: str) -> str:
         raise InvalidRequest(
             f"{path!r}: names with {STAGING_PREFIX!r} are kept for uploads under way"
         )
+    if any(len(encode_path(part)) > MAX_NAME_BYTES for part in parts):
+        raise InvalidRequest(f"{path!r}: a name can have at most {MAX_NAME_BYTES} bytes")
     return absolute_path(root, path)
 
 
