@@ -107,12 +107,12 @@ class Connection:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = 20.0,
     ) -> bytes:
         """
         One request, answered 2xx.
 
-        Raises ApiUnavailable (no answer, 429, 5xx), Conflict (409), Expired (410), NotFound (404)
+        Raises ApiUnavailable (no answer, 401, 429, 5xx), Conflict (409), Expired (410), NotFound (404)
         and ApiRejected (any other 4xx).
         """
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
@@ -183,15 +183,15 @@ def _translate(response: aiohttp.ClientResponse, payload: bytes) -> Exception:
         status = msgspec.json.decode(payload, type=_Status)
     except msgspec.DecodeError:
         status = _Status(message=payload[:200].decode(errors="replace"))
-    message = status.message or f"HTTP {response.status}"
     code = response.status
+    message = status.message or f"HTTP {code}"
     if code == 404:
         return NotFound(code, message, status.reason)
     if code == 409:
         return Conflict(message, status.reason)
     if code == 410:
         return Expired(message)
-    if code == 429 or code >= 500 or code < 400:
+    if code in (401, 429) or code >= 500 or code < 400:
         return ApiUnavailable(f"{code}: {message}", _retry_after(response))
     return ApiRejected(code, message, status.reason)
 

@@ -59,7 +59,7 @@ class _ListMeta(msgspec.Struct, rename="camel"):
 
 class _Page(msgspec.Struct, Generic[T]):
     metadata: _ListMeta
-    items: list[T]
+    items: list[T] | None = None  # PartialObjectMetadataList says null for none.
 
 
 class _Event(msgspec.Struct):
@@ -97,6 +97,7 @@ class Reflector(Generic[T]):
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.last_contact = time.monotonic()
+        self.failing_since: float | None = None
         self._connection = connection
         self._path = path
         self._query = {"labelSelector": label_selector} if label_selector else {}
@@ -143,8 +144,9 @@ class Reflector(Generic[T]):
             except Expired:
                 self._resource_version = ""
                 await backoff_sleep(0, random.random())
-            except ConversationError as error:
+            except (ConversationError, msgspec.DecodeError) as error:
                 logger.warning("watch of %s: %s", self._path, error)
+                self.failing_since = self.failing_since or time.monotonic()
                 retry_after = error.retry_after if isinstance(error, ApiUnavailable) else None
                 await backoff_sleep(attempt, random.random(), retry_after)
                 attempt += 1
@@ -164,7 +166,7 @@ class Reflector(Generic[T]):
                 "GET", self._path, query=query, accept=self._accept[0]
             )
             page: _Page[T] = self._page.decode(payload)
-            seen.update((item.metadata.name, item) for item in page.items)
+            seen.update((item.metadata.name, item) for item in page.items or [])
             self.last_contact = time.monotonic()
             token = page.metadata.continue_
             if not token:
@@ -204,6 +206,7 @@ class Reflector(Generic[T]):
         async with self._connection.stream(
             self._path, query=query, accept=self._accept[1], inactivity_seconds=INACTIVITY_SECONDS
         ) as lines:
+            self.failing_since = None
             async for line in lines:
                 self.last_contact = time.monotonic()
                 self._take(self._event.decode(line))

@@ -3,11 +3,11 @@ Everything we raise on purpose.
 
     ConversationError
     ├── TransientError            trying again later may work
-    │   ├── ApiUnavailable        the API server: no answer, 429, 5xx
+    │   ├── ApiUnavailable        the API server: no answer, 401, 429, 5xx
     │   ├── Conflict              the API server: 409 on a write
     │   └── RuntimeUnavailable    the pod: no answer, 5xx, or it went away in mid-transfer
     ├── PermanentError            a person must change something
-    │   ├── ApiRejected           the API server: 400, 401, 403, 404 on a write, 422
+    │   ├── ApiRejected           the API server: 400, 403, 404 on a write, 422
     │   ├── InvalidRequest        the caller's arguments are wrong
     │   ├── SessionConflict       the name or session id belongs to somebody else's conversation
     │   ├── ConversationFailed    the conversation cannot become what was waited for
@@ -32,7 +32,7 @@ class TransientError(ConversationError):
 
 
 class ApiUnavailable(TransientError):
-    """The API server did not answer, or answered 429 or 5xx; `retry_after` seconds if it said so."""
+    """The API server did not answer, or answered 401, 429 or 5xx; `retry_after` seconds if it said so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

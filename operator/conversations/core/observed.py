@@ -9,11 +9,11 @@ here and there to the same names.
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from conversations.api.reasons import ConditionType, Reason
+from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
 
 
@@ -64,15 +64,17 @@ class Spec(_Struct):
     template: str = "default"
     session_id: str | None = msgspec.field(default=None, name="sessionID")
     user: str | None = None
-    mode: Literal["Running", "Paused"] = "Running"
+    mode: str = "Running"
     image: str | None = None
     env: list[EnvVar] = []
 
 
 class Condition(_Struct, omit_defaults=False):
-    type: ConditionType
-    status: Literal["True", "False", "Unknown"]
-    reason: Reason
+    """Words are plain text here: after a rollback there may be some that we do not know."""
+
+    type: str
+    status: str
+    reason: str
     message: str
     last_transition_time: datetime
     observed_generation: int = 0

@@ -69,7 +69,7 @@ class RecordLoss:
     """Write down, before anything replaces it, that this pod is lost and why."""
 
     pod_uid: str
-    reason: Reason
+    reason: str
     message: str
 
 
@@ -146,7 +146,7 @@ def _plan_secret(world: World) -> Action | None:
         return _key_loss(world)
     if world.owned_pods:
         return _delete_one(world, world.owned_pods) or Wait(1.0)
-    return _confirmed(world, CreateSecret())
+    return _unless_refused(world, _confirmed(world, CreateSecret()))
 
 
 def _key_was_given_out(world: World) -> bool:
@@ -200,7 +200,7 @@ def _has_another_key(world: World, pod: Pod) -> bool:
     return pod.metadata.annotations.get(SESSION_KEY_HASH) != ours
 
 
-def _why_it_vanished(status: Status) -> tuple[Reason, str]:
+def _why_it_vanished(status: Status) -> tuple[str, str]:
     ready = status.condition(ConditionType.READY)
     if ready is not None and ready.reason in _DISRUPTIONS:
         return ready.reason, ready.message

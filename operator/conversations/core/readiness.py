@@ -10,7 +10,7 @@ from conversations.core.observed import ContainerStatus, Pod
 class Finding(NamedTuple):
     """A reason and a sentence for people."""
 
-    reason: Reason
+    reason: str
     message: str
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from conversations.api.reasons import Reason
 from conversations.core.names import children_name
 from conversations.core.observed import Child, Conversation, Pod, Template
 
@@ -12,7 +11,7 @@ from conversations.core.observed import Child, Conversation, Pod, Template
 class Refusal:
     """The API server said no to a write.  It is not asked again before `retry_at` (monotonic seconds)."""
 
-    reason: Reason
+    reason: str
     message: str
     made_from: str
     retry_at: float

@@ -1,0 +1,1 @@
+"""The operator: kopf is its shell, the reconcile loop its heart."""

@@ -1,0 +1,208 @@
+"""
+The operator: caches, workers, lease and resync, put together.
+
+kopf starts and stops it (handlers.py).  Nothing is written before all caches have synced, and
+only while this replica holds the Lease.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+
+from conversations.cluster.connection import Connection
+from conversations.cluster.kube import Kube
+from conversations.cluster.lease import LeaderElection
+from conversations.cluster.workqueue import WorkQueue
+from conversations.controller import metrics
+from conversations.controller.caches import Caches, Key
+from conversations.controller.perform import Performer
+from conversations.controller.reconcile import Reconciler
+from conversations.controller.recorder import Recorder
+from conversations.controller.settings import Settings
+from conversations.controller.templates import Templates
+from conversations.core.errors import ApiUnavailable, ConversationError, TransientError
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+STUCK_SECONDS = 120.0
+"""A worker makes requests of 20 s at most, so that none is done in this time means a bug."""
+UNREACHABLE_SECONDS = 10.0
+
+
+class Operator:
+    """Reconciles the Conversations of one namespace from `start` to `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.failed = asyncio.Event()
+        self._settings = settings
+        self._began = time.monotonic()
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._acting = asyncio.Event()
+        self._synced = False
+        self._stopping = False
+        self._last_done = time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Return once all caches are synced; from then on it reconciles while it leads."""
+        settings = self._settings
+        self._connection = await Connection.open()
+        kube = Kube(self._connection, settings.namespace)
+        self._caches = Caches(self._connection, settings.namespace, self._queue.add)
+        self._templates = Templates(kube)
+        recorder = Recorder(kube, settings.namespace)
+        performer = Performer(kube, self._caches, recorder, settings.resync_seconds)
+        self._reconciler = Reconciler(kube, self._caches, self._templates, self._queue, performer)
+        self._election = LeaderElection(
+            self._connection, settings.namespace, settings.lease, settings.identity, self._lead
+        )
+        self._spawn(self._caches.run(), "caches")
+        await self._caches.wait_synced()
+        await self._load_templates()
+        self._synced = True
+        metrics.SYNCED.set(time.monotonic() - self._began)
+        logger.info(
+            "synced: %s conversations, %s pods, in %.1f s",
+            len(self._caches.conversations.objects),
+            len(self._caches.pods.objects),
+            time.monotonic() - self._began,
+        )
+        self._spawn(self._resync_forever(), "resync")
+        if settings.lease:
+            self._spawn(self._election.run(), "lease")
+        else:
+            self._lead(True)
+
+    async def stop(self) -> None:
+        """Finish the passes under way, within ten seconds, and give the Lease back."""
+        self._stopping = True
+        self._queue.shut_down()
+        self._acting.set()  # Workers that wait for the Lease see that we stop.
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=DRAIN_SECONDS - 2)
+            for task in late:
+                task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._workers, return_exceptions=True)
+        if self._settings.lease and self._synced:
+            await self._election.release()
+        await self._connection.close()
+        logger.info("drained")
+
+    def template_changed(self, name: str) -> None:
+        self._queue.add(Key("RuntimeTemplate", name))
+
+    @property
+    def is_live(self) -> bool:
+        """Workers make progress, or have nothing to do.  The API server's health is not ours."""
+        waiting = self._acting.is_set() and (len(self._queue) or self._queue.held)
+        return not waiting or time.monotonic() - self._last_done < STUCK_SECONDS
+
+    @property
+    def is_ready(self) -> bool:
+        """Synced, and the API server can be reached."""
+        return self._synced and self._caches.failing_seconds < UNREACHABLE_SECONDS
+
+    def measure(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.QUEUE_DEPTH.set(len(self._queue))
+        metrics.LEADER.set(1 if self._acting.is_set() else 0)
+        if not self._synced:
+            return
+        objects = self._caches.conversations.objects.values()
+        phases = Counter(c.status.phase or "Pending" for c in objects)
+        for phase in ("Pending", "Running", "Paused", "Failed"):
+            metrics.CONVERSATIONS.labels(phase).set(phases[phase])
+
+    def _lead(self, leading: bool) -> None:
+        if not leading:
+            self._acting.clear()
+        else:
+            self._spawn(self._take_over(), "take-over")
+
+    async def _take_over(self) -> None:
+        """What only the acting replica does, before its workers go on."""
+        if self._settings.templates_dir is not None:
+            await self._templates.apply(self._settings.templates_dir)
+        await self._load_templates()
+        self._last_done = time.monotonic()
+        self._acting.set()
+        if not self._workers:
+            self._workers = [
+                asyncio.create_task(self._work(), name=f"worker-{number}")
+                for number in range(self._settings.workers)
+            ]
+
+    async def _load_templates(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                changed = await self._templates.load()
+                break
+            except ConversationError as error:
+                logger.warning("templates: %s", error)
+                attempt += 1
+                await asyncio.sleep(min(10.0, 0.2 * 2.0**attempt))
+        for name in changed:
+            self._queue.add(Key("RuntimeTemplate", name))
+            self._caches.notify_all(template=name)
+
+    async def _resync_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            try:
+                await self._caches.relist()
+            except ConversationError as error:
+                logger.warning("resync: %s", error)
+                continue
+            await self._load_templates()
+            self._caches.notify_all()
+
+    async def _work(self) -> None:
+        while (key := await self._queue.get()) is not None:
+            try:
+                await self._acting.wait()
+                if not self._stopping:
+                    await self._one_pass(key)
+            finally:
+                self._last_done = time.monotonic()
+                self._queue.done(key)
+
+    async def _one_pass(self, key: Key) -> None:
+        began = time.perf_counter()
+        result = "retry"
+        try:
+            if key.kind == "RuntimeTemplate":
+                if await self._templates.reconcile(key.name):
+                    self._caches.notify_all(template=key.name)
+            else:
+                await self._reconciler.reconcile(key)
+            self._queue.forget(key)
+            result = "ok"
+        except TransientError as error:
+            wait = error.retry_after if isinstance(error, ApiUnavailable) else None
+            delay = self._queue.retry(key, wait or 0.0)
+            logger.info("%s %s: %s; again in %.2f s", key.kind, key.name, error, delay)
+        except ConversationError as error:
+            delay = self._queue.retry(key)
+            logger.warning("%s %s: %s; again in %.2f s", key.kind, key.name, error, delay)
+        except Exception:
+            self._queue.retry(key)
+            result = "error"
+            logger.exception("%s %s: unexpected", key.kind, key.name)
+        metrics.RECONCILES.labels(key.kind, result).inc()
+        metrics.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - began)
+
+    def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
+        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+            self.failed.set()

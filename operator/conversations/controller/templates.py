@@ -1,0 +1,155 @@
+"""RuntimeTemplates: kept in memory, checked once per generation, applied from the chart."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pydantic
+import yaml
+
+from conversations.api.group import API_VERSION, TEMPLATE_KIND
+from conversations.api.meta import Condition
+from conversations.api.reasons import ConditionType, Reason
+from conversations.api.template import RUNTIME_CONTAINER, RuntimeTemplate
+from conversations.cluster.kube import Kube
+from conversations.core.build import build_pod
+from conversations.core.errors import ApiRejected, ConversationError
+from conversations.core.observed import Conversation, ConversationMeta, Template
+from conversations.core.readiness import Finding
+from conversations.core.refusals import explain_refusal
+
+logger = logging.getLogger(__name__)
+
+ACCEPTED = Finding(Reason.BLUEPRINT_ACCEPTED, "The API server would take a pod made from this.")
+
+
+class Templates:
+    """The RuntimeTemplates of the namespace, by name, as last read from the API server."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._known: dict[str, Template] = {}
+
+    def get(self, name: str) -> Template | None:
+        return self._known.get(name)
+
+    async def load(self) -> set[str]:
+        """Read all of them; returns the names of those that came, changed or went."""
+        items = msgspec.json.decode(await self._kube.list_templates())["items"]
+        fresh = {t.metadata.name: _observed(t) for t in map(_parse, items) if t is not None}
+        before, self._known = self._known, fresh
+        return {
+            name
+            for name in before.keys() | fresh.keys()
+            if _differ(before.get(name), fresh.get(name))
+        }
+
+    async def reconcile(self, name: str) -> bool:
+        """Read one, check its blueprint if that is due; returns whether pods made from it would differ."""
+        payload = await self._kube.get_template(name)
+        template = None if payload is None else _parse(msgspec.json.decode(payload))
+        before = self._known.pop(name, None)
+        if template is None:
+            return before is not None
+        self._known[name] = _observed(template)
+        if _needs_check(template):
+            await self._report(template, await self._check(self._known[name]))
+        return _differ(before, self._known[name])
+
+    async def apply(self, folder: Path) -> None:
+        """Apply the folder's YAML files server-side; those that would change nothing are not written."""
+        for file in _files(folder):
+            try:
+                await self._apply_one(yaml.safe_load(file.read_text()))
+            except (ConversationError, yaml.YAMLError, KeyError, TypeError) as error:
+                logger.error("template file %s: %s", file.name, error)
+
+    async def _apply_one(self, manifest: dict[str, Any]) -> None:
+        manifest |= {"apiVersion": API_VERSION, "kind": TEMPLATE_KIND}
+        name = manifest["metadata"]["name"]
+        live = await self._kube.get_template(name)
+        if live is not None:
+            would_be = await self._kube.apply_template(manifest, dry_run=True)
+            if _declared(live) == _declared(would_be):
+                return
+        await self._kube.apply_template(manifest)
+        logger.info("applied RuntimeTemplate %s", name)
+
+    async def _check(self, template: Template) -> Finding:
+        if not template.container:
+            return Finding(
+                Reason.BLUEPRINT_REJECTED,
+                f"spec.pod.spec.containers needs a container named {RUNTIME_CONTAINER!r}.",
+            )
+        specimen = Conversation(ConversationMeta(name="dry-run", uid=template.uid))
+        manifest = build_pod(specimen, template, session_key_hash="")
+        del manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"]
+        manifest["metadata"]["generateName"] = "conv-dry-run-"
+        try:
+            await self._kube.create_pod(manifest, dry_run=True)
+        except ApiRejected as error:
+            finding = explain_refusal(error.status, error.message)
+            if finding.reason == Reason.QUOTA_EXCEEDED:
+                return ACCEPTED  # Quota is looked at last: everything else was in order.
+            return Finding(Reason.BLUEPRINT_REJECTED, error.message)
+        return ACCEPTED
+
+    async def _report(self, template: RuntimeTemplate, finding: Finding) -> None:
+        meta = template.metadata
+        status: Literal["True", "False"] = "True" if finding is ACCEPTED else "False"
+        old = _accepted(template)
+        flipped = old is None or old.status != status
+        condition = Condition(
+            type=ConditionType.ACCEPTED,
+            status=status,
+            reason=finding.reason,
+            message=finding.message[:1024],
+            last_transition_time=datetime.now(UTC).replace(microsecond=0)
+            if flipped or old is None
+            else old.last_transition_time,
+            observed_generation=meta.generation,
+        )
+        body = {"conditions": [condition.model_dump(mode="json", by_alias=True)]}
+        await self._kube.patch_template_status(meta.name, meta.resource_version, body)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.yaml"))
+
+
+def _parse(manifest: dict[str, Any]) -> RuntimeTemplate | None:
+    try:
+        return RuntimeTemplate.model_validate(manifest)
+    except pydantic.ValidationError as error:
+        # Of a newer version of the API, perhaps: as good as not there, and said so.
+        name = manifest.get("metadata", {}).get("name")
+        logger.error("RuntimeTemplate %s cannot be read: %s", name, error)
+        return None
+
+
+def _observed(template: RuntimeTemplate) -> Template:
+    meta = template.metadata
+    return Template(meta.name, meta.uid, meta.generation, template.spec)
+
+
+def _differ(old: Template | None, new: Template | None) -> bool:
+    if old is None or new is None:
+        return old is not new
+    return old.uid != new.uid or old.generation != new.generation
+
+
+def _accepted(template: RuntimeTemplate) -> Condition | None:
+    return next((c for c in template.status.conditions if c.type == ConditionType.ACCEPTED), None)
+
+
+def _needs_check(template: RuntimeTemplate) -> bool:
+    accepted = _accepted(template)
+    return accepted is None or accepted.observed_generation != template.metadata.generation
+
+
+def _declared(payload: bytes) -> Any:
+    manifest = msgspec.json.decode(payload)
+    meta = manifest["metadata"]
+    return manifest["spec"], meta.get("labels"), meta.get("annotations")
