@@ -99,6 +99,8 @@ TEMPLATE = Resource(
         ),
         AGE,
     ),
+    # A Conversation could not name it otherwise, nor a pod's label hold it.
+    root_rules=METADATA_RULES,
 )
 
 RESOURCES = (CONVERSATION, TEMPLATE)

@@ -1,0 +1,44 @@
+"""The samples are valid, and a cluster that enforces Pod Security `restricted` takes their pods."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conversations.api.template import RuntimeTemplate
+from conversations.core.build import build_pod
+from conversations.core.observed import Conversation, ConversationMeta, Template
+from tests.rig.kubectl import Kubectl
+from tests.rig.namespaces import RESTRICTED, fresh_namespace
+
+SAMPLES = sorted((Path(__file__).parents[2] / "manifests/samples").glob("*.yaml"))
+TEMPLATES = [path for path in SAMPLES if path.stem.startswith("runtimetemplate")]
+DRY_RUN = ("apply", "--dry-run=server", "--validate=strict", "-f", "-", "-n")
+
+
+@pytest.fixture(scope="module")
+def restricted(kubectl: Kubectl, crds: None) -> Iterator[str]:
+    yield from fresh_namespace(kubectl, RESTRICTED)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_valid(kubectl: Kubectl, restricted: str, sample: Path) -> None:
+    kubectl(*DRY_RUN, restricted, input=sample.read_text())
+
+
+@pytest.mark.parametrize("sample", TEMPLATES, ids=lambda path: path.stem)
+def test_pod_is_taken(kubectl: Kubectl, restricted: str, sample: Path) -> None:
+    read = RuntimeTemplate.model_validate(yaml.safe_load(sample.read_text()))
+    template = Template(read.metadata.name, uid="t", generation=1, spec=read.spec)
+    conversation = Conversation(metadata=ConversationMeta(name="one", uid="u"))
+    pod = build_pod(conversation, template, session_key_hash="0" * 64)
+    done = kubectl(*DRY_RUN, restricted, input=json.dumps(pod))
+    assert "Warning" not in done.stderr
+
+
+def test_a_minimal_conversation_fits_in_ten_lines() -> None:
+    text = next(path for path in SAMPLES if path.stem == "conversation").read_text()
+    assert len(text.splitlines()) <= 10
+    assert yaml.safe_load(text)["kind"] == "Conversation"
