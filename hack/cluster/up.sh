@@ -47,7 +47,7 @@ up_kwok() {
 
 # What an interrupted or killed cluster left would be taken for the new one's.
 prepare_run_directory() {
-    [[ ! -e $RUN ]] || step "clear what an earlier run left" clear_cluster
+    [[ -z $(leftovers) ]] || step "clear what an earlier run left" clear_cluster
     mkdir -p "$LOGS" "$PKI" "$RUN/pids"
     chmod 700 "$RUN"
 }

@@ -12,8 +12,9 @@ clear_cluster() {
 clear_node() {
     # First whoever would start containers again, then the containers, then what holds their files.
     stop_processes 3 kubelet provisioner kube-proxy coredns
-    kill_containers
+    kill_all container_processes
     stop_processes 5 containerd
+    kill_all shims
     unmount_below "$RUN"
     drop_network
     drop_cgroups
@@ -35,6 +36,6 @@ leftovers_of_node() {
     ip -brief link show "$NODE_LINK" 2>/dev/null | sed 's/^/link /'
     ip route show | grep -E "^(blackhole )?(${POD_CIDR%/*}|${SERVICE_CIDR%/*})" | sed 's/^/route /'
     ls -d /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP" 2>/dev/null | sed 's/^/cgroup /'
-    { iptables-save; ip6tables-save; } 2>/dev/null | grep -E "^:(KUBE|CNI)-|$CONTEXT" | sed 's/^/packet filter /'
+    { iptables-save; ip6tables-save; } 2>/dev/null | grep -E "$OURS" | sed 's/^/packet filter /'
     return 0
 }

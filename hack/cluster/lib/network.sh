@@ -27,15 +27,15 @@ setup_network() {
     iptables --wait -I FORWARD -d "$POD_CIDR" -m comment --comment "$CONTEXT" -j ACCEPT
 }
 
+OURS="KUBE-|CNI-|$CONTEXT"
+
 # The chains of kube-proxy and kubelet, those of the CNI plugins, and the two rules above.
 drop_packet_filter() {
-    local save restore
-    for save in iptables-save ip6tables-save; do
-        command -v "$save" >/dev/null || continue
-        restore=${save/save/restore}
-        "$save" | grep -qE 'KUBE-|CNI-|'"$CONTEXT" || continue
-        "$save" | grep -vE 'KUBE-|CNI-|'"$CONTEXT" | "$restore"
-    done
+    local rules
+    rules=$(iptables-save)
+    [[ ! $rules =~ $OURS ]] || grep -vE "$OURS" <<<"$rules" | iptables-restore
+    rules=$(ip6tables-save)
+    [[ ! $rules =~ $OURS ]] || grep -vE "$OURS" <<<"$rules" | ip6tables-restore
 }
 
 drop_network() {

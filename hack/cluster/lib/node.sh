@@ -65,27 +65,21 @@ start_kube_proxy() {
 
 # The shims of our containerd name its socket in their arguments.
 shims() {
-    local directory arguments
-    for directory in /proc/[0-9]*; do
-        arguments=$(tr '\0' ' ' 2>/dev/null <"$directory/cmdline") || continue
-        if [[ $arguments == *containerd-shim*"$CONTAINERD_SOCKET"* ]]; then
-            echo "${directory#/proc/}"
-        fi
-    done
+    pgrep --full "containerd-shim.*$CONTAINERD_SOCKET" || true
 }
 
 container_processes() {
-    find /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
+    find /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un || true
 }
 
-# SIGKILL, as often as somebody is still there: a container's init can die after its children were listed.
-kill_containers() {
+# kill_all LIST_COMMAND: SIGKILL, as often as somebody is still there: children can start after their parent was listed.
+kill_all() {
     local tries pids
     for tries in {1..100}; do
-        pids=$(container_processes; ((tries < 10)) || shims)
-        [[ -n $pids || $tries -lt 10 ]] || return 0
+        pids=$("$1")
+        [[ -n $pids ]] || return 0
         # shellcheck disable=SC2086
-        [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
+        kill -KILL $pids 2>/dev/null || true
         sleep 0.05
     done
 }

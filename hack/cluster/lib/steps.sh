@@ -18,9 +18,8 @@ fail() {
 # step TEXT COMMAND...
 # The command runs in a subshell of its own: bash ignores `set -e` inside a condition, and a step must stop at its first error.
 step() {
-    local text=$1 started=$EPOCHREALTIME log status
+    local text=$1 started=$EPOCHREALTIME log=$CACHE/run/.$CLUSTER.step.log status
     shift
-    log=$(mktemp)
     printf '  %-52s ' "$text"
     set +e
     (set -e; "$@") >"$log" 2>&1
