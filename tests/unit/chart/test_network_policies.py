@@ -206,17 +206,19 @@ def test_more_clients_by_namespace_and_by_peer(helm: Helm) -> None:
     assert not may_pod(rules, "from", "web", {}, HTTP)
 
 
-def test_ports_of_the_template_and_extra_ones(helm: Helm) -> None:
+def test_ports_of_all_templates_and_extra_ones(helm: Helm) -> None:
     values = {
         "defaultTemplate": {"port": 9000},
         "runtimes": {"ingress": {"extraPorts": [9000, 3000]}},
+        "templates": {
+            "small": {"pod": {}, "port": 7000},
+            "usual": {"pod": {}},
+            "other": {"pod": {}, "port": 8000},
+        },
     }
-    ports = [
-        port
-        for rule in rules_for(helm.render(values), RUNTIME, "ingress")
-        for port in rule["ports"]
-    ]
-    assert ports == [{"protocol": "TCP", "port": 9000}, {"protocol": "TCP", "port": 3000}]
+    [rule] = rules_for(helm.render(values), RUNTIME, "ingress")
+    assert [port["protocol"] for port in rule["ports"]] == ["TCP"] * 4
+    assert {port["port"] for port in rule["ports"]} == {9000, 3000, 7000, 8000}
 
 
 def test_operator_elsewhere_reaches_runtimes_where_they_are(helm: Helm) -> None:
