@@ -70,7 +70,7 @@ class ConversationSpec(ApiModel):
             min_length=1,
             max_length=63,
             pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            description="Name of the RuntimeTemplate in the same namespace.  Immutable.",
+            description="Name of the RuntimeTemplate in the same namespace; `default` where absent.  Immutable.",
         ),
     ]
     session_id: Annotated[
@@ -97,7 +97,8 @@ class ConversationSpec(ApiModel):
         Mode,
         Field(
             default="Running",
-            description="Desired state.  Paused removes the pod and keeps the session key and the workspace.",
+            description="Desired state.  Running, the default: there is a pod.  Paused: the pod goes, the session key "
+            "and a workspace on a volume claim stay.",
         ),
     ]
     image: Annotated[
@@ -106,7 +107,8 @@ class ConversationSpec(ApiModel):
             default=None,
             min_length=1,
             max_length=512,
-            description="Runtime image instead of the template's, where the template's allowedImages permit it.",
+            description="Runtime image instead of the template's, where the template's allowedImages permit it.  "
+            "A change acts at the next start.",
         ),
     ]
     env: Annotated[
@@ -114,7 +116,8 @@ class ConversationSpec(ApiModel):
         Field(
             default=[],
             max_length=MAX_ENV,
-            description="Extra environment of the runtime, at most 64 variables.",
+            description="Extra environment of the runtime, at most 64 variables, none that the template sets itself.  "
+            "A change acts at the next start.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
@@ -138,7 +141,8 @@ class ConversationStatus(ApiModel):
         Field(
             default=[],
             max_length=16,
-            description="Ready, Paused, UpToDate, WorkspaceLost.",
+            description="Ready: it can serve a request now.  Paused: whether a wanted pause is in force.  UpToDate: the "
+            "pod is what spec and template would make today.  WorkspaceLost: files are gone.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["type"],
@@ -224,7 +228,9 @@ class Conversation(ApiModel):
     spec: Annotated[
         ConversationSpec,
         Field(
-            default=ConversationSpec(), description="What is wanted.", json_schema_extra=SPEC_RULES
+            default=ConversationSpec(),
+            description="What is wanted: by whom, from which template, running or paused.",
+            json_schema_extra=SPEC_RULES,
         ),
     ]
     status: Annotated[

@@ -22,7 +22,7 @@ class PersistentWorkspace(ApiModel):
             default="10Gi",
             max_length=32,
             pattern=QUANTITY_PATTERN,
-            description="Storage request, a Kubernetes quantity.",
+            description="Storage request, a Kubernetes quantity; 10Gi where absent.",
         ),
     ]
     storage_class_name: Annotated[
@@ -38,7 +38,8 @@ class PersistentWorkspace(ApiModel):
         Literal["Delete", "Retain"],
         Field(
             default="Delete",
-            description="What becomes of the volume claim when the Conversation is deleted.",
+            description="What becomes of the volume claim when the Conversation is deleted: Delete, the default, or "
+            "Retain, which leaves it to an admin.",
         ),
     ]
 
@@ -62,11 +63,14 @@ class Workspace(ApiModel):
 
     persistent_volume_claim: Annotated[
         PersistentWorkspace | None,
-        Field(default=None, description="Files survive a pause and the loss of a pod."),
+        Field(
+            default=None,
+            description="A volume claim for each conversation: files survive a pause and the loss of a pod.",
+        ),
     ]
     empty_dir: Annotated[
         EphemeralWorkspace | None,
-        Field(default=None, description="Files are gone with the pod."),
+        Field(default=None, description="A directory on the node: fast, and gone with the pod."),
     ]
     mount_path: Annotated[
         str,
@@ -75,14 +79,15 @@ class Workspace(ApiModel):
             min_length=2,
             max_length=256,
             pattern="^/[^:]*$",
-            description="Where the runtime container sees it.",
+            description="Where the runtime container sees it; `/workspace` where absent.",
         ),
     ]
     loss_on_pause: Annotated[
         Literal["Refuse", "Accept"],
         Field(
             default="Refuse",
-            description="Whether a conversation on an emptyDir may be paused although its files are lost.",
+            description="Whether a conversation on an emptyDir may be paused although its files are lost: Refuse, the "
+            "default, or Accept.",
         ),
     ]
 
@@ -109,20 +114,27 @@ class RuntimeTemplateSpec(ApiModel):
         dict[str, Any],
         Field(
             description="A pod template (metadata.labels, metadata.annotations, spec) with a container named "
-            "`runtime`.  What it leaves open is filled with hardened defaults; the API server checks "
-            "it once per generation, see the condition Accepted.",
+            "`runtime`.  What it leaves open is filled with hardened defaults: non-root, read-only root, no "
+            "capabilities, no service account token, limits, probes.  The API server checks the result "
+            "once per generation: see the condition Accepted.",
             json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
         ),
     ]
     port: Annotated[
         int,
-        Field(default=8000, ge=1, le=65535, description="Port the runtime listens on."),
+        Field(
+            default=8000,
+            ge=1,
+            le=65535,
+            description="Port the runtime listens on; 8000 where absent.",
+        ),
     ]
     workspace: Annotated[
         Workspace,
         Field(
             default=Workspace(persistent_volume_claim=PersistentWorkspace()),
-            description="Where the conversation's files live.",
+            description="Where the conversation's files live: exactly one kind of volume; where absent, a volume claim "
+            "of 10Gi of the default StorageClass.",
             json_schema_extra=WORKSPACE_RULES,
         ),
     ]
@@ -146,7 +158,7 @@ class RuntimeTemplateStatus(ApiModel):
         Field(
             default=[],
             max_length=8,
-            description="Accepted.",
+            description="Accepted: the API server would take a pod made from this blueprint.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["type"],
