@@ -15,7 +15,7 @@ def has_answer(address: str, name: str) -> bool:
         server.settimeout(1)
         server.sendto(build_query(name), (address, 53))
         _id, flags, _questions, answers = struct.unpack(">4H", server.recv(512)[:8])
-    return flags & 0xF == 0 and answers > 0
+    return bool(flags & 0xF == 0 and answers > 0)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,33 @@ binary_module() {
     esac
 }
 
-# Without these a Kubernetes built from its module calls itself v0.0.0, and helm refuses the chart's kubeVersion.
+# module_version MODULE_FOLDER PATH: what the go.mod pins.
+module_version() {
+    awk -v path="$2" '$1 == path { print $2; exit }' "$HACK/$1/go.mod"
+}
+
+# Without these a Kubernetes built from its module calls itself v0.0.0,
+# and helm takes Kubernetes 1.20 for granted where it renders a chart without a cluster.
 link_flags() {
-    local version minor package=k8s.io/component-base/version
+    local minor
+    minor=$(module_version k8s k8s.io/kubernetes | cut -d. -f2)
     echo -n "-s -w"
-    [[ $1 == kube* ]] || return 0
-    version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$HACK/k8s/go.mod")
-    minor=${version#v1.}
-    echo -n " -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
+    case $1 in
+        kube*) link_values k8s.io/component-base/version. \
+            "gitVersion=$(module_version k8s k8s.io/kubernetes)" gitMajor=1 "gitMinor=$minor" ;;
+        helm)
+            link_values helm.sh/helm/v3/internal/version. "version=$(module_version helm helm.sh/helm/v3)"
+            link_values helm.sh/helm/v3/pkg/chartutil. k8sVersionMajor=1 "k8sVersionMinor=$minor"
+            link_values helm.sh/helm/v3/pkg/lint/rules. k8sVersionMajor=1 "k8sVersionMinor=$minor"
+            ;;
+    esac
+}
+
+# link_values PACKAGE. VARIABLE=VALUE...
+link_values() {
+    local package=$1
+    shift
+    printf " -X $package%s" "$@"
 }
 
 binary_stamp() {
@@ -47,8 +66,12 @@ binary_is_current() {
 }
 
 build_binary() {
-    cd "$(binary_module "$1")"
-    go build -trimpath -ldflags "$(link_flags "$1")" -o "$BIN/.$1.new" "${PACKAGES[$1]}"
+    # Both clusters may be coming up, and share most programs.
+    exec 8>"$BIN/.lock"
+    flock 8
+    ! binary_is_current "$1" || return 0
+    cd "$(binary_module "$1")" || return
+    go build -trimpath -buildvcs=false -ldflags "$(link_flags "$1")" -o "$BIN/.$1.new" "${PACKAGES[$1]}"
     mv "$BIN/.$1.new" "$BIN/$1"
     binary_stamp "$1" >"$BIN/.$1.stamp"
 }

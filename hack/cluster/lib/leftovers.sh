@@ -35,7 +35,7 @@ leftovers_of_node() {
     shims | sed 's/^/process containerd-shim /'
     ip -brief link show "$NODE_LINK" 2>/dev/null | sed 's/^/link /'
     ip route show | grep -E "^(blackhole )?(${POD_CIDR%/*}|${SERVICE_CIDR%/*})" | sed 's/^/route /'
-    ls -d /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP" 2>/dev/null | sed 's/^/cgroup /'
+    find /sys/fs/cgroup -maxdepth 2 -type d -name "$CGROUP" -printf 'cgroup %p\n'
     { iptables-save; ip6tables-save; } 2>/dev/null | grep -E "$OURS" | sed 's/^/packet filter /'
     return 0
 }

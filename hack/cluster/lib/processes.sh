@@ -49,7 +49,9 @@ stop_processes() {
     deadline=$(deciseconds $((seconds * 10)))
     shift
     for name in "$@"; do
-        pid=$(process_pid "$name") && kill -TERM "$pid" 2>/dev/null || true
+        if pid=$(process_pid "$name"); then
+            kill -TERM "$pid" 2>/dev/null || true
+        fi
     done
     for name in "$@"; do
         while pid=$(process_pid "$name"); do

@@ -169,7 +169,9 @@ def run_forever(api: Api, path: str, handle: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="URL of the API server")
-    parser.add_argument("--pki", type=Path, required=True, help="folder of ca, provisioner .crt and .key")
+    parser.add_argument(
+        "--pki", type=Path, required=True, help="folder of ca, provisioner .crt and .key"
+    )
     parser.add_argument("--root", type=Path, required=True, help="folder of the volumes")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
