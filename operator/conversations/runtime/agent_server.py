@@ -18,6 +18,8 @@ from conversations.runtime.upload import Upload
 
 WORKSPACE = "/workspace/project"
 """The directory that agent-server gives its agents (OH_WORKSPACE_PATH in our templates)."""
+KEY_CHECK = "/api/file/home"
+CHECK_SECONDS = 30.0
 LIST_SECONDS = 60.0
 TRANSFER_SECONDS = 900.0
 DISCARD_SECONDS = 10.0
@@ -51,6 +53,12 @@ class AgentServer:
         """Finish the cleaning up that is under way and close the connections."""
         await asyncio.gather(*self._discards)
         await self._http.aclose()
+
+    async def check_key(self, *, timeout_seconds: float = CHECK_SECONDS) -> None:
+        """Unauthorized unless this runtime takes this key; the cheapest request that needs one."""
+        async with deadline(timeout_seconds, "first contact"):
+            async with self._http.get(KEY_CHECK, {}, "first contact"):
+                pass
 
     async def list_files(
         self,

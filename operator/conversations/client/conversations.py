@@ -1,0 +1,298 @@
+"""The client: start, find, talk to and close conversations from asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from os import PathLike
+from typing import Self
+
+import msgspec
+
+from conversations.api.conversation import Conversation
+from conversations.client.access import AccessMode, choose_access
+from conversations.client.cache import ConversationCache
+from conversations.client.calls import Calls
+from conversations.client.conditions import (
+    is_running,
+    require_runtime,
+    why_not_paused,
+    why_not_ready,
+)
+from conversations.client.keys import SessionKeys
+from conversations.client.lifecycle import Lifecycle
+from conversations.client.port_forward import PortForwards
+from conversations.client.runtimes import Runtimes
+from conversations.client.watched import Watched
+from conversations.cluster.connection import Connection
+from conversations.core.errors import ConversationFailed, InvalidRequest
+from conversations.runtime.agent_server import (
+    LIST_SECONDS,
+    TRANSFER_SECONDS,
+    WORKSPACE,
+    AgentServer,
+)
+from conversations.runtime.deadline import deadline
+from conversations.runtime.download import FileStream
+from conversations.runtime.files import Content, FileList, UploadedFile
+
+CALL_SECONDS = 60.0
+READY_SECONDS = 300.0
+PAUSE_SECONDS = 120.0
+
+
+class Conversations:
+    """
+    The conversations of one namespace.
+
+    async with Conversations(namespace="agents") as conversations:
+        await conversations.start("my-session", user="ada")
+        await conversations.wait_ready("my-session")
+
+    One watch keeps a copy of them all, so finding and listing cost no request; what this client
+    wrote is seen at once.  Every call has a deadline in seconds and raises ConversationError's
+    children, whose messages say what to do.  Use it in one event loop.
+    """
+
+    def __init__(
+        self,
+        namespace: str | None = None,
+        *,
+        kubeconfig: str | PathLike[str] | None = None,
+        context: str | None = None,
+        access: AccessMode = "auto",
+        kubectl: str = "kubectl",
+        workspace: str = WORKSPACE,
+    ) -> None:
+        self._namespace = namespace
+        self._kubeconfig = None if kubeconfig is None else str(kubeconfig)
+        self._context = context
+        self._access_mode: AccessMode = access
+        self._kubectl = kubectl
+        self._workspace = workspace
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._connection = await Connection.open(kubeconfig=self._kubeconfig, context=self._context)
+        self._assemble()
+        try:
+            async with deadline(CALL_SECONDS, "first look at the cluster"):
+                await self._calls.check_access()
+                self._watch = asyncio.create_task(self._cache.run())
+                await self._cache.synced.wait()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop watching and close every connection and tunnel.  Conversations go on."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        await self._runtimes.aclose()
+        await self._connection.close()
+
+    # --- find
+
+    async def get(self, session_id: str) -> Conversation | None:
+        """The conversation of a session, or None."""
+        found = self._cache.find(session_id)
+        return None if found is None else found.to_model()
+
+    async def list(
+        self, *, user: str | None = None, session_ids: Collection[str] | None = None
+    ) -> list[Conversation]:
+        """All conversations, or those of a user, or of these sessions; an empty collection: none."""
+        return [found.to_model() for found in self._cache.select(user, session_ids)]
+
+    async def is_running(self, session_id: str) -> bool:
+        """Whether it can serve a request now."""
+        found = self._cache.find(session_id)
+        return found is not None and is_running(found.to_model())
+
+    # --- change
+
+    async def start(
+        self,
+        session_id: str,
+        *,
+        user: str | None = None,
+        template: str = "default",
+        image: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_seconds: float = CALL_SECONDS,
+    ) -> Conversation:
+        """
+        Ask for a conversation; asking twice for the same one returns the one that is there.
+
+        SessionConflict if it belongs to another user or template.  A paused one stays paused.
+        """
+        spec = build_spec(session_id, user=user, template=template, image=image, env=env)
+        async with deadline(timeout_seconds, f"start of {session_id!r}") as until:
+            return (await self._lifecycle.start(session_id, spec, until)).to_model()
+
+    async def wait_ready(
+        self, session_id: str, *, timeout_seconds: float = READY_SECONDS
+    ) -> Conversation:
+        """
+        Return the conversation once it can serve requests.
+
+        ConversationFailed with the reason if it never will, ConversationNotReady if it is paused,
+        DeadlineExceeded with the last reason, ConversationNotFound if it is deleted.
+        """
+        async with deadline(timeout_seconds, f"{session_id!r} becoming ready") as until:
+            return await self._lifecycle.wait(session_id, why_not_ready, until)
+
+    async def pause(
+        self, session_id: str, *, wait: bool = True, timeout_seconds: float = PAUSE_SECONDS
+    ) -> Conversation:
+        """
+        Remove the pod; the key and the workspace stay.
+
+        ConversationFailed with reason PauseRefused where files would be lost; it then runs on.
+        """
+        async with deadline(timeout_seconds, f"pause of {session_id!r}") as until:
+            written = await self._lifecycle.set_mode(session_id, "Paused", until)
+            if not wait:
+                return written.to_model()
+            try:
+                return await self._lifecycle.wait(session_id, why_not_paused, until)
+            except ConversationFailed:
+                # A wish that stays would be granted some day, when nobody expects it.
+                await self._lifecycle.set_mode(session_id, "Running", until)
+                raise
+
+    async def resume(
+        self, session_id: str, *, timeout_seconds: float = CALL_SECONDS
+    ) -> Conversation:
+        """Ask for the pod again, on the same key and workspace; wait_ready says when it is there."""
+        async with deadline(timeout_seconds, f"resume of {session_id!r}") as until:
+            return (await self._lifecycle.set_mode(session_id, "Running", until)).to_model()
+
+    async def close(self, session_id: str, *, timeout_seconds: float = CALL_SECONDS) -> None:
+        """Delete the conversation with its pod, key and (by the template's policy) workspace."""
+        async with deadline(timeout_seconds, f"close of {session_id!r}") as until:
+            await self._lifecycle.close(session_id, until)
+
+    # --- files
+
+    async def list_files(
+        self,
+        session_id: str,
+        path: str = "",
+        *,
+        recursive: bool = False,
+        timeout_seconds: float = LIST_SECONDS,
+    ) -> FileList:
+        """Entries of a directory of the workspace, with kinds and sizes, sorted by path."""
+        async with self._runtime(session_id, "list of files", timeout_seconds) as runtime:
+            return await runtime.list_files(
+                path, recursive=recursive, timeout_seconds=timeout_seconds
+            )
+
+    async def read_file(
+        self, session_id: str, path: str, *, timeout_seconds: float = TRANSFER_SECONDS
+    ) -> bytes:
+        """A whole file in memory; `open_file` and `download_file` are for big ones."""
+        async with self.open_file(session_id, path, timeout_seconds=timeout_seconds) as stream:
+            return await stream.read()
+
+    async def read_text(
+        self, session_id: str, path: str, *, timeout_seconds: float = TRANSFER_SECONDS
+    ) -> str:
+        """A file of UTF-8 text; UnicodeDecodeError if it is not."""
+        return (await self.read_file(session_id, path, timeout_seconds=timeout_seconds)).decode()
+
+    @asynccontextmanager
+    async def open_file(
+        self, session_id: str, path: str, *, timeout_seconds: float = TRANSFER_SECONDS
+    ) -> AsyncIterator[FileStream]:
+        """A file as an async iterator of chunks; the deadline covers the `async with` block."""
+        async with self._runtime(session_id, f"read of {path!r}", timeout_seconds) as runtime:
+            async with runtime.open_file(path, timeout_seconds=timeout_seconds) as stream:
+                yield stream
+
+    async def download_file(
+        self,
+        session_id: str,
+        path: str,
+        to: PathLike[str],
+        *,
+        timeout_seconds: float = TRANSFER_SECONDS,
+    ) -> int:
+        """Copy a file to a local path, whole or not at all; returns its size."""
+        async with self._runtime(session_id, f"read of {path!r}", timeout_seconds) as runtime:
+            return await runtime.download_file(path, to, timeout_seconds=timeout_seconds)
+
+    async def upload_files(
+        self,
+        session_id: str,
+        files: Mapping[str, Content],
+        *,
+        timeout_seconds: float = TRANSFER_SECONDS,
+    ) -> tuple[UploadedFile, ...]:
+        """
+        Put files into the workspace: bytes, local paths, or async iterators of chunks.
+
+        None of them shows under its name before it is whole and all of them were sent.
+        """
+        async with self._runtime(session_id, "upload", timeout_seconds) as runtime:
+            return await runtime.upload_files(files, timeout_seconds=timeout_seconds)
+
+    # --- inside
+
+    def _assemble(self) -> None:
+        namespace = self._namespace or self._connection.namespace
+        self._calls = Calls(self._connection, namespace)
+        self._cache = ConversationCache(self._connection, namespace, self._pod_gone)
+        self._lifecycle = Lifecycle(self._calls, self._cache)
+        self._keys = SessionKeys(self._calls)
+        flags = [
+            *(["--kubeconfig", self._kubeconfig] if self._kubeconfig else []),
+            *(["--context", self._context] if self._context else []),
+        ]
+        tunnels = PortForwards(self._connection, namespace, self._kubectl, flags)
+        access = choose_access(self._access_mode, tunnels)
+        self._runtimes = Runtimes(self._keys, access, self._lifecycle.reload, self._workspace)
+
+    def _pod_gone(self, old: Watched) -> None:
+        self._keys.forget(old.metadata.uid)
+        if old.pod_uid is not None:
+            self._runtimes.forget(old.pod_uid)
+
+    @asynccontextmanager
+    async def _runtime(
+        self, session_id: str, what: str, seconds: float
+    ) -> AsyncIterator[AgentServer]:
+        async with deadline(seconds, f"{what} of {session_id!r}") as until:
+            conversation = (await self._lifecycle.find(session_id, until)).to_model()
+            require_runtime(conversation)
+            async with self._runtimes.use(conversation, until) as runtime:
+                yield runtime
+
+
+def build_spec(
+    session_id: str,
+    *,
+    user: str | None,
+    template: str,
+    image: str | None,
+    env: Mapping[str, str] | None,
+) -> dict[str, object]:
+    """The spec of a new Conversation; what is not asked for is left to the API's defaults."""
+    spec: dict[str, object] = {"sessionID": session_id, "template": template}
+    if user is not None:
+        spec["user"] = user
+    if image is not None:
+        spec["image"] = image
+    if env:
+        spec["env"] = [{"name": name, "value": value} for name, value in env.items()]
+    try:
+        msgspec.json.encode(spec)
+    except UnicodeEncodeError:
+        raise InvalidRequest("a conversation can only be described in valid Unicode") from None
+    return spec

@@ -1,0 +1,137 @@
+"""Start, wait, pause, resume, close: what changes a Conversation, and what waits for it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from conversations.api.conversation import Conversation
+from conversations.client.cache import ConversationCache
+from conversations.client.calls import Calls
+from conversations.client.watched import Watched
+from conversations.core.errors import ConversationNotFound, SessionConflict
+from conversations.core.names import object_name
+from conversations.runtime.deadline import Deadline
+
+LOOK_AGAIN_SECONDS = 5.0
+"""Waiting follows the watch; should that be silent, the API server is asked this often."""
+
+WhyNot = Callable[[Conversation], str | None]
+
+
+class Lifecycle:
+    """Every method takes the deadline within which its caller runs it."""
+
+    def __init__(self, calls: Calls, cache: ConversationCache) -> None:
+        self._calls = calls
+        self._cache = cache
+
+    async def start(self, session_id: str, spec: Mapping[str, Any], until: Deadline) -> Watched:
+        """
+        The conversation of this session, made if there is none.
+
+        The create decides, whoever else is trying: its name follows from the session id.
+        """
+        while True:
+            known = self._cache.find(session_id)
+            name = known.metadata.name if known else object_name(session_id)
+            if known is None and (
+                created := await self._calls.create_conversation(name, spec, until)
+            ):
+                self._cache.observe(created)
+                return created
+            existing = await self._calls.get_conversation(name, until)
+            if existing is None:
+                self._forget(known)
+            elif existing.is_terminating:
+                until.news = f"an earlier conversation {name} is still being deleted"
+                await self._wait_change(session_id, LOOK_AGAIN_SECONDS)
+            else:
+                check_same(existing, session_id, spec)
+                self._cache.observe(existing)
+                return existing
+
+    async def find(self, session_id: str, until: Deadline) -> Watched:
+        """From the cache, or else from the API server: somebody may have started it just now."""
+        if known := self._cache.find(session_id):
+            return known
+        live = await self._calls.get_conversation(object_name(session_id), until)
+        if live is None or live.is_terminating or live.session_id != session_id:
+            raise ConversationNotFound(f"there is no conversation of session {session_id!r}")
+        self._cache.observe(live)
+        return live
+
+    async def reload(self, conversation: Conversation, until: Deadline) -> Conversation:
+        """The same conversation as it is now; ConversationNotFound if that very one is gone."""
+        live = await self._calls.get_conversation(conversation.metadata.name, until)
+        if live is None or live.metadata.uid != conversation.metadata.uid:
+            raise ConversationNotFound(f"{conversation.session_id!r} was deleted")
+        self._cache.observe(live)
+        return live.to_model()
+
+    async def set_mode(
+        self, session_id: str, mode: Literal["Running", "Paused"], until: Deadline
+    ) -> Watched:
+        """Write the mode, unless it is that already."""
+        known = await self.find(session_id, until)
+        if known.spec.get("mode", "Running") == mode:
+            return known
+        written = await self._calls.patch_mode(known, mode, until)
+        if written is None:
+            self._cache.hide(known)
+            raise ConversationNotFound(f"{session_id!r} was deleted")
+        self._cache.observe(written)
+        return written
+
+    async def close(self, session_id: str, until: Deadline) -> None:
+        """Delete that very conversation, by uid; a missing one is as good."""
+        try:
+            known = await self.find(session_id, until)
+        except ConversationNotFound:
+            return
+        await self._calls.delete_conversation(known, until)
+        self._cache.hide(known)
+
+    async def wait(self, session_id: str, why_not: WhyNot, until: Deadline) -> Conversation:
+        """Return when `why_not` has nothing to say; what it raises ends the wait."""
+        known = await self.find(session_id, until)
+        while True:
+            conversation = known.to_model()
+            news = why_not(conversation)
+            if news is None:
+                return conversation
+            until.news = news
+            if not await self._wait_change(session_id, LOOK_AGAIN_SECONDS):
+                await self.reload(conversation, until)
+            # Nothing is awaited between this look and the next wait, so no change is missed.
+            latest = self._cache.find(session_id)
+            if latest is None:
+                raise ConversationNotFound(f"{session_id!r} was deleted")
+            known = latest
+
+    def _forget(self, known: Watched | None) -> None:
+        if known is not None:
+            self._cache.hide(known)
+
+    async def _wait_change(self, session_id: str, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._cache.wait_change(session_id)
+        except TimeoutError:
+            return False
+        return True
+
+
+def check_same(existing: Watched, session_id: str, spec: Mapping[str, Any]) -> None:
+    """SessionConflict unless this is the conversation that the caller means."""
+    wanted = {"session id": session_id, "user": spec.get("user"), "template": spec["template"]}
+    found = {
+        "session id": existing.session_id,
+        "user": existing.user,
+        "template": existing.spec.get("template", "default"),
+    }
+    for what, value in wanted.items():
+        if found[what] != value:
+            raise SessionConflict(
+                f"conversation {existing.metadata.name} exists with another {what}: "
+                "use that one's, close it first, or choose another session id"
+            )

@@ -1,0 +1,120 @@
+"""Open runtimes by pod uid: connections and keys never outlive the pod that they were made for."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from conversations.api.conversation import Conversation
+from conversations.client.access import Access, Route
+from conversations.client.keys import SessionKeys
+from conversations.core.errors import DeadlineExceeded, RuntimeUnavailable, Unauthorized
+from conversations.runtime.agent_server import AgentServer
+from conversations.runtime.deadline import Deadline
+
+MAX_IDLE = 64
+"""Runtimes that are kept open although nobody is using them; port-forward has a process for each."""
+
+Reload = Callable[[Conversation, Deadline], Awaitable[Conversation]]
+
+
+@dataclass(eq=False)
+class _Entry:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    server: AgentServer | None = None
+    route: Route | None = None
+    users: int = 0
+
+    async def aclose(self) -> None:
+        server, route = self.server, self.route
+        self.server = self.route = None
+        if server is not None:
+            await server.aclose()
+        if route is not None:
+            await route.aclose()
+
+
+class Runtimes:
+    """Shared among the calls of one client."""
+
+    def __init__(self, keys: SessionKeys, access: Access, reload: Reload, workspace: str) -> None:
+        self._keys = keys
+        self._access = access
+        self._reload = reload
+        self._workspace = workspace
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def use(self, conversation: Conversation, until: Deadline) -> AsyncIterator[AgentServer]:
+        """The runtime of a Ready conversation."""
+        pod_uid = conversation.status.pod_uid or ""
+        entry = self._entries.setdefault(pod_uid, _Entry())
+        self._entries.move_to_end(pod_uid)
+        entry.users += 1
+        try:
+            async with entry.lock:
+                if entry.server is None:
+                    await self._open(entry, conversation, until)
+            assert entry.server is not None
+            yield entry.server
+        except (Unauthorized, RuntimeUnavailable, DeadlineExceeded, asyncio.CancelledError):
+            # Whatever broke, the next call looks at pod, key and tunnel afresh.
+            self._drop(pod_uid, entry)
+            self._keys.forget(conversation.metadata.uid)
+            raise
+        finally:
+            entry.users -= 1
+            self._tidy(pod_uid, entry)
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone: close as soon as nobody is using it."""
+        if entry := self._entries.get(pod_uid):
+            self._drop(pod_uid, entry)
+            self._tidy(pod_uid, entry)
+
+    async def aclose(self) -> None:
+        for pod_uid, entry in list(self._entries.items()):
+            self._drop(pod_uid, entry)
+            self._close(entry)
+        await asyncio.gather(*self._closing)
+
+    async def _open(self, entry: _Entry, conversation: Conversation, until: Deadline) -> None:
+        try:
+            await self._connect(entry, conversation, until)
+        except Unauthorized:
+            self._keys.forget(conversation.metadata.uid)
+            fresh = await self._reload(conversation, until)
+            if fresh.status.pod_uid != conversation.status.pod_uid:
+                raise RuntimeUnavailable("the pod of this conversation was just replaced") from None
+            await self._connect(entry, fresh, until)
+
+    async def _connect(self, entry: _Entry, conversation: Conversation, until: Deadline) -> None:
+        key = await self._keys.get_key(conversation, until)
+        try:
+            entry.route = await self._access.open_route(conversation)
+            pod_uid = conversation.status.pod_uid or ""
+            entry.server = AgentServer(pod_uid, entry.route.url, key, workspace=self._workspace)
+            await entry.server.check_key(timeout_seconds=until.seconds)
+        except BaseException:
+            await entry.aclose()
+            raise
+
+    def _drop(self, pod_uid: str, entry: _Entry) -> None:
+        if self._entries.get(pod_uid) is entry:
+            del self._entries[pod_uid]
+
+    def _tidy(self, pod_uid: str, entry: _Entry) -> None:
+        if self._entries.get(pod_uid) is not entry and entry.users == 0:
+            self._close(entry)
+        while len(self._entries) > MAX_IDLE:
+            idle = next((uid for uid, e in self._entries.items() if e.users == 0), None)
+            if idle is None:
+                return
+            self._close(self._entries.pop(idle))
+
+    def _close(self, entry: _Entry) -> None:
+        task = asyncio.create_task(entry.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -1,0 +1,50 @@
+"""A Conversation as the watch keeps it: cheap to decode, and indifferent to words it does not know."""
+
+from typing import Any
+
+import msgspec
+
+from conversations.api.conversation import Conversation
+
+
+class WatchedMeta(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Watched(msgspec.Struct):
+    metadata: WatchedMeta
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+
+    @property
+    def session_id(self) -> str:
+        return self.spec.get("sessionID") or self.metadata.name
+
+    @property
+    def user(self) -> str | None:
+        return self.spec.get("user")
+
+    @property
+    def pod_uid(self) -> str | None:
+        return self.status.get("podUID")
+
+    @property
+    def is_terminating(self) -> bool:
+        return self.metadata.deletion_timestamp is not None
+
+    def to_model(self) -> Conversation:
+        """What callers get."""
+        return Conversation.model_validate(msgspec.to_builtins(self))
+
+
+def decode(payload: bytes) -> Watched:
+    """One object out of an answer of the API server."""
+    return msgspec.json.decode(payload, type=Watched)
