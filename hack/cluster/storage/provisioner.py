@@ -43,24 +43,39 @@ class Api:
         self._host = urlsplit(server).netloc
         self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._tls.load_cert_chain(pki / "provisioner.crt", pki / "provisioner.key")
+        self._calls = self._connect()
 
-    def _request(
-        self, method: str, path: str, body: Manifest | None = None
-    ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection(
+    def _connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(
             self._host, context=self._tls, timeout=WATCH_SECONDS + 10
         )
-        payload = json.dumps(body) if body is not None else None
-        connection.request(method, path, payload, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        if response.status >= 400:
-            raise Refused(response.status, response.read().decode(errors="replace"))
-        return response
 
     def call(self, method: str, path: str, body: Manifest | None = None) -> Manifest:
-        with self._request(method, path, body) as response:
-            answer: Manifest = json.load(response)
-            return answer
+        """One request on the connection that is kept: a handshake costs more than the call."""
+        payload = json.dumps(body) if body is not None else None
+        try:
+            self._calls.request(method, path, payload, {"Content-Type": "application/json"})
+            response = self._calls.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            self._calls.close()  # The next request connects anew.
+            raise
+        if response.status >= 400:
+            raise Refused(response.status, text.decode(errors="replace"))
+        answer: Manifest = json.loads(text)
+        return answer
+
+    def watch(self, path: str) -> Iterator[Manifest]:
+        connection = self._connect()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise Refused(response.status, response.read().decode(errors="replace"))
+            for line in response:
+                yield json.loads(line)
+        finally:
+            connection.close()
 
     def objects(self, path: str) -> Iterator[Manifest]:
         """Every object there is, then every one that changes, for WATCH_SECONDS."""
@@ -68,13 +83,11 @@ class Api:
         yield from listed["items"]
         version = listed["metadata"]["resourceVersion"]
         query = f"watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
-        with self._request("GET", f"{path}?{query}") as events:
-            for line in events:
-                event = json.loads(line)
-                if event["type"] in ("ADDED", "MODIFIED"):
-                    yield event["object"]
-                elif event["type"] == "ERROR":
-                    return
+        for event in self.watch(f"{path}?{query}"):
+            if event["type"] in ("ADDED", "MODIFIED"):
+                yield event["object"]
+            elif event["type"] == "ERROR":
+                return
 
 
 def build_volume(claim: Manifest, directory: Path) -> Manifest:
@@ -159,7 +172,7 @@ def run_forever(api: Api, path: str, handle: Any) -> None:
             for thing in api.objects(path):
                 try:
                     handle(thing)
-                except (OSError, Refused):
+                except (OSError, http.client.HTTPException, Refused):
                     logging.exception("could not handle %s", thing["metadata"]["name"])
         except (OSError, http.client.HTTPException, Refused) as error:
             logging.warning("%s: %s", path, error)
