@@ -1,5 +1,6 @@
 """A thin admin's client of the API server, independent of the code under test."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -27,6 +28,9 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
+SOCKET_CLOSING_SECONDS = 0.05
+
+
 class ApiError(Exception):
     """The API server said no."""
 
@@ -44,6 +48,12 @@ def path_of(resource: str, namespace: str, name: str | None = None) -> str:
     plural, _, subresource = resource.partition("/")
     parts = [GROUPS.get(plural, "/api/v1"), "namespaces", namespace, plural, name, subresource]
     return "/".join(part for part in parts if part)
+
+
+async def close_session(session: aiohttp.ClientSession) -> None:
+    """Close it, and give its sockets time to go too: aiohttp does not wait for TLS transports."""
+    await session.close()
+    await asyncio.sleep(SOCKET_CLOSING_SECONDS)
 
 
 class Api:
@@ -68,7 +78,7 @@ class Api:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await close_session(self._session)
 
     async def request(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, **options: Any

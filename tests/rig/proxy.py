@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from tests.rig.api import close_session
 from tests.rig.cluster import Cluster
 from tests.rig.faults import Dropped, EventFault, WriteFault
 from tests.rig.record import Call, Entry, Record, parse_call
@@ -88,7 +89,7 @@ class Proxy:
         await asyncio.gather(*self._handlers, return_exceptions=True)
         await self._runner.cleanup()
         if self._session is not None:
-            await self._session.close()
+            await close_session(self._session)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
