@@ -34,13 +34,13 @@ def _binding(namespace: str) -> Manifest:
     }
 
 
-def write_kubeconfig(path: Path, server: str, token: str, namespace: str) -> Path:
-    """A kubeconfig with one context: that server, that token."""
+def write_kubeconfig(path: Path, server: Manifest, token: str, namespace: str) -> Path:
+    """A kubeconfig with one context: that server (a `cluster` of a kubeconfig), that token."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "clusters": [{"name": "test", "cluster": server}],
         "users": [{"name": "test", "user": {"token": token}}],
         "contexts": [
             {"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}

@@ -93,7 +93,7 @@ class Api:
     async def get(self, resource: str, name: str) -> Manifest | None:
         """The object, or None where there is none."""
         try:
-            found: Manifest = await self.request("GET", self._path(resource, name))
+            found: Manifest = await self.request("GET", self.path(resource, name))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -102,25 +102,25 @@ class Api:
 
     async def list(self, resource: str, **query: str) -> list[Manifest]:
         """All of them; query as in `labelSelector="a=b"`."""
-        answer = await self.request("GET", self._path(resource), query=query)
+        answer = await self.request("GET", self.path(resource), query=query)
         items: list[Manifest] = answer["items"]
         return items
 
     async def create(self, resource: str, manifest: Manifest) -> Manifest:
-        return await self._write("POST", self._path(resource), json=manifest)
+        return await self._write("POST", self.path(resource), json=manifest)
 
     async def patch(self, resource: str, name: str, patch: Manifest) -> Manifest:
         """Merge patch; resource may carry a subresource: `pods/status`."""
         headers = {"Content-Type": MERGE_PATCH}
         return await self._write(
-            "PATCH", self._path(resource, name), data=json.dumps(patch), headers=headers
+            "PATCH", self.path(resource, name), data=json.dumps(patch), headers=headers
         )
 
     async def apply(self, resource: str, manifest: Manifest) -> Manifest:
         """Server-side apply as the field manager `rig`."""
         return await self._write(
             "PATCH",
-            self._path(resource, manifest["metadata"]["name"]),
+            self.path(resource, manifest["metadata"]["name"]),
             params={"fieldManager": "rig", "force": "true"},
             data=json.dumps(manifest),
             headers={"Content-Type": APPLY_PATCH},
@@ -129,7 +129,7 @@ class Api:
     async def delete(self, resource: str, name: str, **options: Any) -> None:
         """Ask for deletion; what is gone already is fine.  Options are those of DeleteOptions."""
         try:
-            await self._write("DELETE", self._path(resource, name), json=options)
+            await self._write("DELETE", self.path(resource, name), json=options)
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -139,7 +139,7 @@ class Api:
         timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
         params = {"watch": "true", **query}
         async with self._session.get(
-            self._path(resource), params=params, timeout=timeout, read_bufsize=2**24
+            self.path(resource), params=params, timeout=timeout, read_bufsize=2**24
         ) as reply:
             if reply.status >= 400:
                 raise ApiError(reply.status, await reply.text())
@@ -147,7 +147,7 @@ class Api:
                 event = json.loads(line)
                 yield event["type"], event["object"]
 
-    def _path(self, resource: str, name: str | None = None) -> str:
+    def path(self, resource: str, name: str | None = None) -> str:
         return path_of(resource, self.namespace, name)
 
     async def _write(self, method: str, path: str, **options: Any) -> Manifest:

@@ -27,7 +27,15 @@ class Cluster:
     """With the admin's client certificate, if that is how the admin logs in."""
     anonymous_tls: ssl.SSLContext | None
     token: str | None
+    authority: bytes | None = None
     namespace: str = "default"
+
+    def entry(self) -> dict[str, str]:
+        """The server as a kubeconfig names it, without credentials."""
+        if self.authority is None:
+            return {"server": self.server}
+        data = base64.b64encode(self.authority).decode()
+        return {"server": self.server, "certificate-authority-data": data}
 
 
 def cache_directory() -> Path:
@@ -78,6 +86,7 @@ def load_cluster(kubeconfig: Path) -> Cluster:
         tls=_tls(server, user, folder),
         anonymous_tls=_tls(server, {}, folder),
         token=user.get("token"),
+        authority=_pem(server, "certificate-authority", folder),
         namespace=context.get("namespace", "default"),
     )
 

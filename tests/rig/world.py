@@ -42,7 +42,8 @@ class World:
         await proxy.start()
         self.proxies.append(proxy)
         name = f"{proxy.writer}-{self.api.namespace}.kubeconfig"
-        path = write_kubeconfig(self.folder / name, proxy.url, self.token, self.api.namespace)
+        server = {"server": proxy.url}
+        path = write_kubeconfig(self.folder / name, server, self.token, self.api.namespace)
         operator = Operator(path, self.api.namespace, self.folder, **settings)
         self.operators.append(operator)
         return operator

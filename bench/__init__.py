@@ -1,0 +1,1 @@
+"""Measurements on the KWOK variant; `python -m bench` prints them and writes bench/results/."""
