@@ -56,7 +56,7 @@ binary_stamp() {
     {
         cat "$module/go.mod" "$module/go.sum"
         find "$module" -name '*.go' -exec cat {} +
-        go env GOVERSION GOARCH CGO_ENABLED
+        go env GOVERSION GOARCH CGO_ENABLED 2>/dev/null
         link_flags "$1"
     } | sha256sum | cut -d' ' -f1
 }
@@ -78,9 +78,15 @@ build_binary() {
 
 # ensure_binaries NAME...
 ensure_binaries() {
-    local name
+    local name stale=()
     mkdir -p "$BIN"
     for name in "$@"; do
-        binary_is_current "$name" || step "build $name" build_binary "$name"
+        binary_is_current "$name" || stale+=("$name")
+    done
+    ((${#stale[@]} == 0)) && return
+    command -v go >/dev/null || fail "Go is needed to build ${stale[*]}"
+    say "  ${#stale[@]} programs are built from source; all of them, for the first time, take about 10 minutes on two cores"
+    for name in "${stale[@]}"; do
+        step "build $name" build_binary "$name"
     done
 }
