@@ -15,7 +15,7 @@ import shutil
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +34,10 @@ Manifest = dict[str, Any]
 
 class Refused(Exception):
     """The API server answered, and it was not a success."""
+
+
+# ValueError: an answer that broke off in the middle of its JSON.
+FAILURES = (OSError, http.client.HTTPException, ValueError, Refused)
 
 
 class Api:
@@ -127,6 +131,28 @@ class Provisioner:
         self._api = api
         self._root = root
 
+    def follow_claims(self) -> None:
+        self._follow(CLAIMS, self.provision)
+
+    def follow_volumes(self) -> None:
+        self._follow(VOLUMES, self.reclaim)
+
+    def _follow(self, path: str, handle: Callable[[Manifest], None]) -> None:
+        """Handle every object, for ever.  What fails now is there again in the next listing."""
+        while True:
+            try:
+                for thing in self._api.objects(path):
+                    self._attempt(handle, thing)
+            except FAILURES as error:
+                logging.warning("%s: %s", path, error)
+                time.sleep(1)
+
+    def _attempt(self, handle: Callable[[Manifest], None], thing: Manifest) -> None:
+        try:
+            handle(thing)
+        except FAILURES:
+            logging.exception("could not handle %s", thing["metadata"]["name"])
+
     def provision(self, claim: Manifest) -> None:
         if (
             claim["spec"].get("storageClassName") != STORAGE_CLASS
@@ -166,19 +192,6 @@ def _raise_unless_missing(_function: object, _path: str, error: Any) -> None:
         raise error[1]
 
 
-def run_forever(api: Api, path: str, handle: Any) -> None:
-    while True:
-        try:
-            for thing in api.objects(path):
-                try:
-                    handle(thing)
-                except (OSError, http.client.HTTPException, Refused):
-                    logging.exception("could not handle %s", thing["metadata"]["name"])
-        except (OSError, http.client.HTTPException, Refused) as error:
-            logging.warning("%s: %s", path, error)
-            time.sleep(1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="URL of the API server")
@@ -189,10 +202,12 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options.root.mkdir(parents=True, exist_ok=True)
-    provisioner = Provisioner(Api(options.pki, options.server), options.root)
-    claims = (Api(options.pki, options.server), CLAIMS, provisioner.provision)
-    threading.Thread(target=run_forever, args=claims, daemon=True).start()
-    run_forever(Api(options.pki, options.server), VOLUMES, provisioner.reclaim)
+    # One connection each: an HTTP connection serves one thread.
+    claims, volumes = (
+        Provisioner(Api(options.pki, options.server), options.root) for _ in range(2)
+    )
+    threading.Thread(target=claims.follow_claims, daemon=True).start()
+    volumes.follow_volumes()
 
 
 if __name__ == "__main__":
