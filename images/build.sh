@@ -28,12 +28,10 @@ fingerprint() {
 docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 choose_builder() {
-    if command -v buildah >/dev/null; then
-        builder=buildah
-    elif docker_runs; then
-        builder=docker
-    else
-        builder=buildah
+    builder=buildah
+    # A base cannot be made without root; docker's daemon has it.
+    if [ "$(id -u)" != 0 ] || ! command -v buildah >/dev/null; then
+        if docker_runs; then builder=docker; fi
     fi
 }
 
