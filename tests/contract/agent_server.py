@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.rig.cluster import cache_directory
 from tests.rig.waiting import eventually
@@ -97,6 +98,17 @@ class AgentServerProcess:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "OPENHANDS_SUPPRESS_BANNER": "1",
         }
+
+
+def start_process(home: Path) -> AgentServerProcess:
+    """Started, not awaited; a test failure that says what to do where nothing is installed."""
+    if not interpreter().exists():
+        pytest.fail("agent-server is not installed: run `make agent-server-venv`", pytrace=False)
+    (home / "tmp").mkdir(parents=True)
+    (home / "project").mkdir()
+    process = AgentServerProcess(home)
+    process.start()
+    return process
 
 
 def _free_port() -> int:

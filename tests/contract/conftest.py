@@ -7,18 +7,7 @@ from pathlib import Path
 import pytest
 
 from conversations.runtime.agent_server import AgentServer
-from tests.contract.agent_server import AgentServerProcess, interpreter
-
-
-def start_process(home: Path) -> AgentServerProcess:
-    """Started, not awaited; a test failure that says what to do where nothing is installed."""
-    if not interpreter().exists():
-        pytest.fail("agent-server is not installed: run `make agent-server-venv`", pytrace=False)
-    (home / "tmp").mkdir(parents=True)
-    (home / "project").mkdir()
-    process = AgentServerProcess(home)
-    process.start()
-    return process
+from tests.contract.agent_server import AgentServerProcess, start_process
 
 
 @pytest.fixture(scope="session")

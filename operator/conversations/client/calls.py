@@ -77,6 +77,12 @@ class Calls:
             )
         except (NotFound, Conflict):
             return None
+        except ApiRejected:
+            # Another uid is refused as a change of an immutable field.
+            current = await self.get_conversation(target.metadata.name, until)
+            if current is None or current.metadata.uid != target.metadata.uid:
+                return None
+            raise
 
     async def delete_conversation(self, target: Watched, until: Deadline) -> None:
         """Ask for its deletion.  Gone already, or another of that name, is as good."""

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from conversations.api.conversation import Conversation
 from conversations.client.access import Access, Route
 from conversations.client.keys import SessionKeys
-from conversations.core.errors import DeadlineExceeded, RuntimeUnavailable, Unauthorized
+from conversations.core.errors import (
+    ConversationNotReady,
+    DeadlineExceeded,
+    RuntimeUnavailable,
+    Unauthorized,
+)
 from conversations.runtime.agent_server import AgentServer
 from conversations.runtime.deadline import Deadline
 
@@ -83,7 +88,8 @@ class Runtimes:
     async def _open(self, entry: _Entry, conversation: Conversation, until: Deadline) -> None:
         try:
             await self._connect(entry, conversation, until)
-        except Unauthorized:
+        except (Unauthorized, ConversationNotReady):
+            # What we know of pod and key may be behind: look once more, live.
             self._keys.forget(conversation.metadata.uid)
             fresh = await self._reload(conversation, until)
             if fresh.status.pod_uid != conversation.status.pod_uid:
