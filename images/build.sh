@@ -100,7 +100,7 @@ write_secrets() {
 
 build_with_buildah() {
     local name=$1 image=$2
-    buildah_ build --layers --format docker --tag "docker.io/$image" --build-arg BASE="$base" \
+    buildah_ build --layers --force-rm --format docker --tag "docker.io/$image" --build-arg BASE="$base" \
         --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
         --ignorefile "images/$name/Containerfile.dockerignore" --file "images/$name/Containerfile" . \
         >"$work/$name.log" 2>&1 || { tail -n 40 "$work/$name.log" >&2; fail "$name: the build failed"; }
