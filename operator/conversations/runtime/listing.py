@@ -45,9 +45,12 @@ def unpack(packed: bytes) -> bytes:
     """Gunzip, but never to more than a listing may have: the runtime is not trusted."""
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        return inflater.decompress(packed, MAX_LISTING_BYTES)
+        raw = inflater.decompress(packed, MAX_LISTING_BYTES)
     except zlib.error:
-        raise RuntimeUnavailable("the runtime's listing makes no sense") from None
+        raise _nonsense() from None
+    if not inflater.eof and len(raw) < MAX_LISTING_BYTES:
+        raise _nonsense()  # It ends in the middle.
+    return raw
 
 
 def parse_records(raw: bytes, parent: str) -> tuple[list[FileEntry], bool]:
@@ -70,8 +73,12 @@ def parse_listing(packed: bytes, parent: str) -> tuple[tuple[FileEntry, ...], bo
     try:
         entries, complete = parse_records(unpack(packed), parent)
     except ValueError:
-        raise RuntimeUnavailable("the runtime's listing makes no sense") from None
+        raise _nonsense() from None
     return tuple(sorted(entries, key=lambda entry: entry.path)), not complete
+
+
+def _nonsense() -> RuntimeUnavailable:
+    return RuntimeUnavailable("the runtime's listing makes no sense")
 
 
 class Listing:
