@@ -86,7 +86,7 @@ demo: venv ## Install the chart and walk a conversation through its life
 
 .PHONY: bench
 bench: venv kwok-up ## Measure; results go to bench/results
-	$(BIN)/python -m bench
+	PYTHONPATH=operator $(BIN)/python -m bench
 
 .PHONY: clean
 clean: ## Remove the Python environment and caches of this checkout
