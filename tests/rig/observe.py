@@ -32,13 +32,17 @@ async def wait_ready(
     api: Api, name: str, deadline_seconds: float = READY_SECONDS, not_pod: str = ""
 ) -> Manifest:
     """The conversation, Ready, on another pod than `not_pod` (a uid)."""
+    seen: Manifest | None = None
 
     async def ready() -> Manifest | None:
-        found = await api.get("conversations", name)
-        good = found and is_ready(found) and found["status"].get("podUID") != not_pod
-        return found if good else None
+        nonlocal seen
+        seen = await api.get("conversations", name)
+        good = seen and is_ready(seen) and seen["status"].get("podUID") != not_pod
+        return seen if good else None
 
-    found = await eventually(ready, deadline_seconds, f"{name} Ready")
+    found = await eventually(
+        ready, deadline_seconds, lambda: f"{name} Ready; {(seen or {}).get('status')}"
+    )
     assert found is not None
     return found
 

@@ -25,15 +25,24 @@ def selected(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
 
 def side_by_side(runs: dict[str, Run]) -> dict[str, Complaints]:
     """The complaints of each run; one that breaks down complains of just that."""
+    return asyncio.run(gathered(runs))
 
-    async def all_of_them() -> list[Complaints]:
-        return await asyncio.gather(*(_guarded(run) for run in runs.values()))
 
-    return dict(zip(runs, asyncio.run(all_of_them()), strict=True))
+async def gathered(runs: dict[str, Run]) -> dict[str, Complaints]:
+    """The same within a running loop."""
+    found = await asyncio.gather(*(_guarded(run) for run in runs.values()))
+    return dict(zip(runs, found, strict=True))
 
 
 async def _guarded(run: Run) -> Complaints:
     try:
         return await run()
+    except AssertionError as error:
+        return {"the run itself": [str(error)]}
     except Exception as error:
         return {"the run itself": traceback.format_exception(error)}
+
+
+def told(complaints: Complaints) -> str:
+    """For the failing test's message."""
+    return "\n".join(f"{point}: {line}" for point, lines in complaints.items() for line in lines)
