@@ -77,11 +77,10 @@ class Caches:
         for reflector in (self.conversations, self.pods, self.secrets):
             await reflector.synced.wait()
 
-    async def relist(self) -> None:
-        """Compare with fresh LISTs: the safety net under the watches."""
-        await self.conversations.relist()
-        await self.pods.relist()
-        await self.secrets.relist()
+    def relist(self) -> None:
+        """Have all of it compared with fresh LISTs: the safety net under the watches."""
+        for reflector in (self.conversations, self.pods, self.secrets):
+            reflector.relist()
 
     def notify_all(self, template: str | None = None) -> None:
         """Have every conversation looked at, or those of one template."""

@@ -154,11 +154,7 @@ class Operator:
     async def _resync_forever(self) -> None:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            try:
-                await self._caches.relist()
-            except ConversationError as error:
-                logger.warning("resync: %s", error)
-                continue
+            self._caches.relist()
             await self._load_templates()
             self._caches.notify_all()
 
