@@ -22,7 +22,7 @@ check_one_pod() {
 run_client() {
     case ${DEMO_CLIENT:-process} in
         process)
-            say "The Python client, reaching pods by $ACCESS:"
+            say "The Python client (access=$ACCESS), as a developer uses it:"
             PYTHONPATH=operator .venv/bin/python hack/demo/walk.py --namespace "$NAMESPACE" --access "$ACCESS"
             ;;
         job)
@@ -31,13 +31,43 @@ run_client() {
             ;;
         *) fail "DEMO_CLIENT is process or job, not $DEMO_CLIENT" ;;
     esac
+    step "pod, key and volume of what was closed are gone" await_no_orphans
+}
+
+await_no_orphans() {
+    local deadline=$((SECONDS + 60)) left
+    until left=$(orphans) && [[ -z $left ]]; do
+        ((SECONDS < deadline)) || fail "still there: $left"
+        sleep 0.5
+    done
+}
+
+# Children of Conversations that do not exist.
+orphans() {
+    local living
+    living=$(in_namespace get conversations --output 'jsonpath={.items[*].metadata.uid}')
+    in_namespace get pods,secrets,persistentvolumeclaims --output name \
+        --selector "conversation-operator.io/conversation-uid,conversation-operator.io/conversation-uid notin (${living// /,})"
 }
 
 run_job() {
     step "start it" start_job
+    step "its pod runs" await_job_pod
     # Following ends when the pod does; whether it ended well, only the Job says.
-    in_namespace logs --follow --pod-running-timeout=2m job/demo-client
+    in_namespace logs --follow job/demo-client
     step "the Job is Complete" in_namespace wait job/demo-client --for=condition=Complete --timeout=30s
+}
+
+await_job_pod() {
+    local deadline=$((SECONDS + 120)) phase
+    until phase=$(job_phase) && [[ ${phase:-Pending} != Pending ]]; do
+        ((SECONDS < deadline)) || fail "it does not start: $(in_namespace get pods --selector job-name=demo-client)"
+        sleep 0.5
+    done
+}
+
+job_phase() {
+    in_namespace get pods --selector job-name=demo-client --output 'jsonpath={.items[*].status.phase}'
 }
 
 start_job() {

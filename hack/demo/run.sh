@@ -30,19 +30,18 @@ in_namespace() {
 show() {
     local shown="$*"
     printf '    $ %s\n' "${shown/in_namespace/kubectl -n $NAMESPACE}"
-    "$@" | sed 's/^/      /'
+    "$@" | tail -n 20 | sed 's/^/      /'
 }
 
 explain_failure() {
     local status=$?
     ((status != 0)) || return 0
-    trap - ERR
     set +e
     printf '\nThe demo failed after %s s.\n' "$(seconds_since "$STARTED")" >&2
-    [[ -n ${KUBECONFIG:-} ]] || return 0
+    [[ -n ${INSTALLING:-} ]] || return 0
     {
         show in_namespace get conversations,pods
-        show in_namespace get events --field-selector type=Warning
+        show in_namespace get events --field-selector type=Warning --sort-by lastTimestamp
         show in_namespace logs --tail=20 --selector "app.kubernetes.io/instance=$RELEASE" --all-containers
     } >&2
 }
@@ -69,6 +68,7 @@ main() {
     trap explain_failure EXIT
     choose_cluster
     provide_images
+    INSTALLING=yes  # From here on the cluster has something to say about a failure.
     install_release
     run_sample
     run_client

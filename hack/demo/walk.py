@@ -88,12 +88,13 @@ class Walk:
 
     async def knock_without_key(self) -> None:
         with self._step("ask the pod's URL without the session key") as note:
-            conversation = await self._conversations.get(SESSION)
-            url = conversation.status.url if conversation else None
-            async with httpx.AsyncClient(timeout=10) as http:
-                answer = await http.get(f"{url}/api/file/home")
-            check(answer.status_code == 401, f"it answered {answer.status_code}, not 401")
-            note(f"{url}: 401 Unauthorized")
+            conversation = await self._conversations.wait_ready(SESSION)
+            async with httpx.AsyncClient(base_url=conversation.status.url or "") as http:
+                about = (await http.get("/server_info")).json()
+                refused = await http.get("/api/file/home")
+            check(refused.status_code == 401, f"it answered {refused.status_code}, not 401")
+            note(f"{conversation.status.url} is {about['title']} {about['version']}")
+            note("its files: 401 Unauthorized")
 
     async def upload(self) -> None:
         size = sum(map(len, self._files.values()))
@@ -129,19 +130,17 @@ class Walk:
 
     async def resume(self) -> None:
         with self._step("resume it: Ready again, on the same key") as note:
-            paused = await self._conversations.get(SESSION)
-            await self._conversations.resume(SESSION)
+            paused = await self._conversations.resume(SESSION)
             ready = await self._conversations.wait_ready(SESSION)
-            before = paused.status.session_key_hash if paused else None
-            check(ready.status.session_key_hash == before, "the key changed")
+            same = ready.status.session_key_hash == paused.status.session_key_hash
+            check(same, "the key changed")
             note(f"{ready.status.startup_milliseconds} ms to Ready")
 
     async def close(self) -> None:
-        with self._step("close it") as note:
+        with self._step("close it"):
             await self._conversations.close(SESSION)
             check(await self._conversations.get(SESSION) is None, "it is still there")
             check(not await self._conversations.is_running(SESSION), "it still runs")
-            note("pod, key and files go with it")
 
 
 def sample_files() -> dict[str, bytes]:
