@@ -12,15 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.rig.cluster import cache_directory
+from tests.contract.image_files import ImageFiles, ImageMissing, unpack_image
 from tests.rig.waiting import eventually
 
 BOOT_SECONDS = 90.0
-
-
-def interpreter() -> Path:
-    """The Python that has the agent-server image's packages."""
-    return cache_directory() / "venvs" / "agent-server" / "bin" / "python"
 
 
 @dataclass
@@ -28,6 +23,7 @@ class AgentServerProcess:
     """One server; `home` plays the part of the workspace volume."""
 
     home: Path
+    image: ImageFiles
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     port: int = field(default_factory=lambda: _free_port())
 
@@ -44,8 +40,8 @@ class AgentServerProcess:
         """Start it; it is not ready yet."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [interpreter(), "-m", "openhands.agent_server", "--port", str(self.port)]
-                + ["--host", "127.0.0.1"],
+                [*self.image.python(), "-m", "openhands.agent_server"]
+                + ["--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=self.home,
                 env=self._environment(),
                 stdout=log,
@@ -83,6 +79,7 @@ class AgentServerProcess:
         state = self.home / ".openhands"
         return {
             "PATH": os.environ["PATH"],
+            **self.image.environment(),
             "HOME": str(self.home),
             "TMPDIR": str(self.home / "tmp"),
             "OH_SESSION_API_KEYS_0": self.key,
@@ -101,12 +98,14 @@ class AgentServerProcess:
 
 
 def start_process(home: Path) -> AgentServerProcess:
-    """Started, not awaited; a test failure that says what to do where nothing is installed."""
-    if not interpreter().exists():
-        pytest.fail("agent-server is not installed: run `make agent-server-venv`", pytrace=False)
+    """Started, not awaited; a test failure that says what to do where the image is not built."""
+    try:
+        image = unpack_image()
+    except ImageMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
     (home / "tmp").mkdir(parents=True)
     (home / "project").mkdir()
-    process = AgentServerProcess(home)
+    process = AgentServerProcess(home, image)
     process.start()
     return process
 
