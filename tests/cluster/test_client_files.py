@@ -145,7 +145,7 @@ async def test_the_secret_is_read_once(
     proxy.record.entries.clear()
     await asyncio.gather(*(client.list_files("s") for _ in range(10)))
     verbs = [(entry.call.verb, entry.call.resource) for entry in proxy.record.entries]
-    assert verbs == [("get", "secrets")]
+    assert verbs == [("get", "conversations"), ("get", "secrets")]
 
 
 async def test_a_wrong_key_is_read_again_before_it_is_an_error(

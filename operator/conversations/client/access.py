@@ -1,5 +1,6 @@
 """How a client's requests reach a pod."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -41,8 +42,9 @@ class _DirectRoute:
         """Nothing is held."""
 
 
-def choose_access(mode: AccessMode, port_forwards: PortForwards) -> Access:
-    """`auto` is direct inside a cluster and port-forward outside."""
-    if mode == "direct" or (mode == "auto" and in_cluster()):
+def choose_access(mode: AccessMode, kubeconfig: str | None, port_forwards: PortForwards) -> Access:
+    """`auto` is direct for a pod that talks to its own cluster, and port-forward elsewhere."""
+    inside = in_cluster() and not (kubeconfig or os.environ.get("KUBECONFIG"))
+    if mode == "direct" or (mode == "auto" and inside):
         return DirectAccess()
     return port_forwards

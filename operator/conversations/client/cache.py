@@ -19,7 +19,7 @@ PodGone = Callable[[Watched], None]
 
 
 class ConversationCache:
-    """Lookups by session id and user in O(1); `run` it as a task and await `synced` first."""
+    """Lookups by session id and user in O(1), once `start` has returned."""
 
     def __init__(self, connection: Connection, namespace: str, on_pod_gone: PodGone) -> None:
         self._reflector = Reflector(
@@ -30,14 +30,22 @@ class ConversationCache:
         self._by_user: defaultdict[str, set[str]] = defaultdict(set)
         self._closed_uids: set[str] = set()
         self._waiters: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
 
-    @property
-    def synced(self) -> asyncio.Event:
-        return self._reflector.synced
+    async def start(self) -> None:
+        """Return when the copy is complete; it is kept true until `stop`."""
+        self._task = asyncio.create_task(self._reflector.run())
+        synced = asyncio.create_task(self._reflector.synced.wait())
+        try:
+            await asyncio.wait({self._task, synced}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+        self._check_alive()
 
-    async def run(self) -> None:
-        """Keep the copy true until cancelled."""
-        await self._reflector.run()
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def find(self, session_id: str) -> Watched | None:
         """The conversation of a session, unless it is being deleted."""
@@ -88,12 +96,20 @@ class ConversationCache:
                 del self._waiters[session_id]
 
     def _visible(self, names: Collection[str]) -> list[Watched]:
+        self._check_alive()
         items = [self._reflector.objects[name] for name in names]
         return [
             item
             for item in items
             if not item.is_terminating and item.metadata.uid not in self._closed_uids
         ]
+
+    def _check_alive(self) -> None:
+        # A copy that nobody keeps true would be worse than none.
+        if self._task is None or self._task.done():
+            raise RuntimeError("the client is not open, or its watch ended") from (
+                self._task.exception() if self._task and not self._task.cancelled() else None
+            )
 
     def _on_change(self, old: Watched | None, new: Watched | None) -> None:
         if old is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Self
 
@@ -14,7 +14,6 @@ from conversations.client.cache import ConversationCache
 from conversations.client.calls import Calls
 from conversations.client.conditions import (
     is_running,
-    require_runtime,
     why_not_paused,
     why_not_ready,
 )
@@ -69,7 +68,6 @@ class Conversations:
         self._access_mode: AccessMode = access
         self._kubectl = kubectl
         self._workspace = workspace
-        self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._connection = await Connection.open(kubeconfig=self._kubeconfig, context=self._context)
@@ -77,8 +75,7 @@ class Conversations:
         try:
             async with deadline(CALL_SECONDS, "first look at the cluster"):
                 await self._calls.check_access()
-                self._watch = asyncio.create_task(self._cache.run())
-                await self._cache.synced.wait()
+                await self._cache.start()
         except BaseException:
             await self.aclose()
             raise
@@ -89,10 +86,7 @@ class Conversations:
 
     async def aclose(self) -> None:
         """Stop watching and close every connection and tunnel.  Conversations go on."""
-        if self._watch is not None:
-            self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
+        await self._cache.stop()
         await self._runtimes.aclose()
         await self._connection.close()
 
@@ -101,18 +95,23 @@ class Conversations:
     async def get(self, session_id: str) -> Conversation | None:
         """The conversation of a session, or None."""
         found = self._cache.find(session_id)
-        return None if found is None else found.to_model()
+        return None if found is None else found.model
 
     async def list(
         self, *, user: str | None = None, session_ids: Collection[str] | None = None
     ) -> list[Conversation]:
         """All conversations, or those of a user, or of these sessions; an empty collection: none."""
-        return [found.to_model() for found in self._cache.select(user, session_ids)]
+        models = []
+        for number, found in enumerate(self._cache.select(user, session_ids)):
+            models.append(found.model)
+            if number % 200 == 199:
+                await asyncio.sleep(0)  # Thousands at once would hold up the event loop.
+        return models
 
     async def is_running(self, session_id: str) -> bool:
         """Whether it can serve a request now."""
         found = self._cache.find(session_id)
-        return found is not None and is_running(found.to_model())
+        return found is not None and is_running(found.model)
 
     # --- change
 
@@ -133,7 +132,7 @@ class Conversations:
         """
         spec = build_spec(session_id, user=user, template=template, image=image, env=env)
         async with deadline(timeout_seconds, f"start of {session_id!r}") as until:
-            return (await self._lifecycle.start(session_id, spec, until)).to_model()
+            return (await self._lifecycle.start(session_id, spec, until)).model
 
     async def wait_ready(
         self, session_id: str, *, timeout_seconds: float = READY_SECONDS
@@ -158,7 +157,7 @@ class Conversations:
         async with deadline(timeout_seconds, f"pause of {session_id!r}") as until:
             written = await self._lifecycle.set_mode(session_id, "Paused", until)
             if not wait:
-                return written.to_model()
+                return written.model
             try:
                 return await self._lifecycle.wait(session_id, why_not_paused, until)
             except ConversationFailed:
@@ -171,7 +170,7 @@ class Conversations:
     ) -> Conversation:
         """Ask for the pod again, on the same key and workspace; wait_ready says when it is there."""
         async with deadline(timeout_seconds, f"resume of {session_id!r}") as until:
-            return (await self._lifecycle.set_mode(session_id, "Running", until)).to_model()
+            return (await self._lifecycle.set_mode(session_id, "Running", until)).model
 
     async def close(self, session_id: str, *, timeout_seconds: float = CALL_SECONDS) -> None:
         """Delete the conversation with its pod, key and (by the template's policy) workspace."""
@@ -256,7 +255,7 @@ class Conversations:
             *(["--context", self._context] if self._context else []),
         ]
         tunnels = PortForwards(self._connection, namespace, self._kubectl, flags)
-        access = choose_access(self._access_mode, tunnels)
+        access = choose_access(self._access_mode, self._kubeconfig, tunnels)
         self._runtimes = Runtimes(self._keys, access, self._lifecycle.reload, self._workspace)
 
     def _pod_gone(self, old: Watched) -> None:
@@ -269,8 +268,7 @@ class Conversations:
         self, session_id: str, what: str, seconds: float
     ) -> AsyncIterator[AgentServer]:
         async with deadline(seconds, f"{what} of {session_id!r}") as until:
-            conversation = (await self._lifecycle.find(session_id, until)).to_model()
-            require_runtime(conversation)
+            conversation = (await self._lifecycle.find(session_id, until)).model
             async with self._runtimes.use(conversation, until) as runtime:
                 yield runtime
 

@@ -12,8 +12,10 @@ from conversations.core.errors import ConversationNotFound, SessionConflict
 from conversations.core.names import object_name
 from conversations.runtime.deadline import Deadline
 
-LOOK_AGAIN_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 30.0
 """Waiting follows the watch; should that be silent, the API server is asked this often."""
+GONE_SECONDS = 2.0
+"""The same for a predecessor's end, which the watch may not tell: few wait for one, and not long."""
 
 WhyNot = Callable[[Conversation], str | None]
 
@@ -44,7 +46,7 @@ class Lifecycle:
                 self._forget(known)
             elif existing.is_terminating:
                 until.news = f"an earlier conversation {name} is still being deleted"
-                await self._wait_change(session_id, LOOK_AGAIN_SECONDS)
+                await self._wait_change(session_id, GONE_SECONDS)
             else:
                 check_same(existing, session_id, spec)
                 self._cache.observe(existing)
@@ -66,7 +68,7 @@ class Lifecycle:
         if live is None or live.metadata.uid != conversation.metadata.uid:
             raise ConversationNotFound(f"{conversation.session_id!r} was deleted")
         self._cache.observe(live)
-        return live.to_model()
+        return live.model
 
     async def set_mode(
         self, session_id: str, mode: Literal["Running", "Paused"], until: Deadline
@@ -95,7 +97,7 @@ class Lifecycle:
         """Return when `why_not` has nothing to say; what it raises ends the wait."""
         known = await self.find(session_id, until)
         while True:
-            conversation = known.to_model()
+            conversation = known.model
             news = why_not(conversation)
             if news is None:
                 return conversation

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from conversations.api.conversation import Conversation
 from conversations.client.access import Access, Route
+from conversations.client.conditions import require_runtime
 from conversations.client.keys import SessionKeys
 from conversations.core.errors import (
     ConversationNotReady,
@@ -53,7 +54,8 @@ class Runtimes:
 
     @asynccontextmanager
     async def use(self, conversation: Conversation, until: Deadline) -> AsyncIterator[AgentServer]:
-        """The runtime of a Ready conversation."""
+        """The conversation's runtime; ConversationNotReady unless it can serve a request now."""
+        require_runtime(conversation)
         pod_uid = conversation.status.pod_uid or ""
         entry = self._entries.setdefault(pod_uid, _Entry())
         self._entries.move_to_end(pod_uid)
@@ -85,23 +87,26 @@ class Runtimes:
             self._close(entry)
         await asyncio.gather(*self._closing)
 
-    async def _open(self, entry: _Entry, conversation: Conversation, until: Deadline) -> None:
+    async def _open(self, entry: _Entry, seen: Conversation, until: Deadline) -> None:
         try:
-            await self._connect(entry, conversation, until)
+            await self._connect(entry, seen, until)
         except (Unauthorized, ConversationNotReady):
-            # What we know of pod and key may be behind: look once more, live.
-            self._keys.forget(conversation.metadata.uid)
-            fresh = await self._reload(conversation, until)
-            if fresh.status.pod_uid != conversation.status.pod_uid:
-                raise RuntimeUnavailable("the pod of this conversation was just replaced") from None
-            await self._connect(entry, fresh, until)
+            # Key and status may have changed between two looks; if not, it is so.
+            self._keys.forget(seen.metadata.uid)
+            await self._connect(entry, seen, until)
 
-    async def _connect(self, entry: _Entry, conversation: Conversation, until: Deadline) -> None:
+    async def _connect(self, entry: _Entry, seen: Conversation, until: Deadline) -> None:
+        # Live, because a watch that lags could send the key to whoever has the address now.
+        conversation = await self._reload(seen, until)
+        require_runtime(conversation)
+        if conversation.status.pod_uid != seen.status.pod_uid:
+            raise RuntimeUnavailable("the pod of this conversation was just replaced: try again")
         key = await self._keys.get_key(conversation, until)
         try:
             entry.route = await self._access.open_route(conversation)
-            pod_uid = conversation.status.pod_uid or ""
-            entry.server = AgentServer(pod_uid, entry.route.url, key, workspace=self._workspace)
+            entry.server = AgentServer(
+                seen.status.pod_uid or "", entry.route.url, key, workspace=self._workspace
+            )
             await entry.server.check_key(timeout_seconds=until.seconds)
         except BaseException:
             await entry.aclose()

@@ -1,5 +1,6 @@
 """A Conversation as the watch keeps it: cheap to decode, and indifferent to words it does not know."""
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ class WatchedMeta(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] = {}
 
 
-class Watched(msgspec.Struct):
+class Watched(msgspec.Struct, dict=True):
     metadata: WatchedMeta
     spec: dict[str, Any] = {}
     status: dict[str, Any] = {}
@@ -40,8 +41,9 @@ class Watched(msgspec.Struct):
     def is_terminating(self) -> bool:
         return self.metadata.deletion_timestamp is not None
 
-    def to_model(self) -> Conversation:
-        """What callers get."""
+    @cached_property
+    def model(self) -> Conversation:
+        """What callers get; made when first asked for, because it costs more than the decoding."""
         return Conversation.model_validate(msgspec.to_builtins(self))
 
 

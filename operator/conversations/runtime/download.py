@@ -18,6 +18,8 @@ from conversations.runtime.translation import translated
 
 DOWNLOAD = "/api/file/download"
 STREAM_CHUNK = 256 * 1024
+MAX_READ_BYTES = 1 << 30
+"""The runtime is not trusted: what it says is a file of a terabyte must not end a manager."""
 
 # Arguments: workspace, file.
 RESOLVE_SCRIPT = """
@@ -56,7 +58,12 @@ class FileStream:
             )
 
     async def read(self) -> bytes:
-        """All of it, in memory."""
+        """All of it, in memory; a FileError for more than a manager should take there."""
+        if self.size > MAX_READ_BYTES:
+            raise FileError(
+                f"{self._what}: {self.size} bytes are too many to have in memory: "
+                "read it as a stream, or download it to a file"
+            )
         return b"".join([chunk async for chunk in self])
 
 

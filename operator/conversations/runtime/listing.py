@@ -62,6 +62,8 @@ def parse_records(raw: bytes, parent: str) -> tuple[list[FileEntry], bool]:
         kind, size, name = record.split(b" ", 2)
         if kind == b"=":
             return entries, size == b"0"
+        if not {b"", b".", b".."}.isdisjoint(name.split(b"/")):
+            raise ValueError  # A caller that copies the listing must not be led elsewhere.
         entries.append(
             FileEntry(prefix + decode_path(name), _KINDS.get(kind, FileKind.OTHER), int(size))
         )

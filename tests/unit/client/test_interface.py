@@ -89,6 +89,6 @@ def test_words_of_a_newer_operator_do_not_stop_the_watch() -> None:
         b'{"conditions": [{"type": "New", "status": "True", "reason": "NewReason", "message": "", '
         b'"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}]}}'
     )
-    model = decode(payload).to_model()
+    model = decode(payload).model
     assert model.session_id == "s"
     assert model.status.conditions[0].reason == "NewReason"

@@ -12,7 +12,9 @@ from conversations.runtime.files import FileEntry, FileKind, FileList
 from conversations.runtime.listing import parse_listing
 from conversations.runtime.paths import decode_path
 
-NAMES = st.binary(min_size=1, max_size=30).filter(lambda name: b"\0" not in name)
+NAMES = st.binary(min_size=1, max_size=30).filter(
+    lambda name: b"\0" not in name and {b"", b".", b".."}.isdisjoint(name.split(b"/"))
+)
 KINDS = {"f": "file", "d": "directory", "l": "symlink", "p": "other", "s": "other"}
 END = b"= 0 \0"
 
@@ -46,7 +48,19 @@ def test_what_is_missing_is_said(raw: bytes, count: int, truncated: bool) -> Non
     assert (len(entries), cut) == (count, truncated)
 
 
-@pytest.mark.parametrize("raw", [b"nonsense\0", b"f one a\0", b"f\0", b"\0"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nonsense\0",
+        b"f one a\0",
+        b"f\0",
+        b"\0",
+        b"f 1 ../../etc/passwd\0",
+        b"f 1 /etc/passwd\0",
+        b"f 1 a/./b\0",
+        b"f 1 \0",
+    ],
+)
 def test_nonsense_is_an_error(raw: bytes) -> None:
     with pytest.raises(RuntimeUnavailable):
         parse_listing(gzip.compress(raw), "")
