@@ -43,11 +43,11 @@ unit: venv helm ## Tests without I/O
 	$(PYTEST) tests/unit
 
 .PHONY: contract
-contract: venv ## Tests against real agent-server processes and HTTP servers on loopback
+contract: venv images ## Tests against real agent-server processes and HTTP servers on loopback
 	$(PYTEST) tests/contract
 
 .PHONY: cluster-tests
-cluster-tests: venv kwok-up ## Tests on a real API server with fake nodes
+cluster-tests: venv images kwok-up ## Tests on a real API server with fake nodes
 	$(PYTEST) tests/cluster
 
 .PHONY: e2e

@@ -24,7 +24,11 @@ async def run(settings: Settings) -> int:
     register(registry, operator)
     try:
         await kopf.operator(
-            registry=registry, namespaces=[settings.namespace], stop_flag=operator.failed
+            registry=registry,
+            namespaces=[settings.namespace],
+            stop_flag=operator.failed,
+            # Or kopf asks the system for a user name, which a pod's uid need not have.
+            identity=settings.identity,  # type: ignore[arg-type]
         )
     finally:
         await runner.cleanup()
