@@ -12,7 +12,7 @@ import yaml
 from conversations.api.group import API_VERSION, TEMPLATE_KIND
 from conversations.api.meta import Condition
 from conversations.api.reasons import ConditionType, Reason
-from conversations.api.template import RUNTIME_CONTAINER, RuntimeTemplate
+from conversations.api.template import RuntimeTemplate
 from conversations.cluster.kube import Kube
 from conversations.core.build import build_pod
 from conversations.core.errors import ApiRejected, ConversationError
@@ -78,11 +78,8 @@ class Templates:
         logger.info("applied RuntimeTemplate %s", name)
 
     async def _check(self, template: Template) -> Finding:
-        if not template.container:
-            return Finding(
-                Reason.BLUEPRINT_REJECTED,
-                f"spec.pod.spec.containers needs a container named {RUNTIME_CONTAINER!r}.",
-            )
+        if template.problem is not None:
+            return Finding(Reason.BLUEPRINT_REJECTED, template.problem)
         specimen = Conversation(ConversationMeta(name="dry-run", uid=template.uid))
         manifest = build_pod(specimen, template, session_key_hash="")
         del manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"]

@@ -57,21 +57,25 @@ def build_claim(conversation: Conversation, template: Template) -> Manifest:
 
 
 def build_pod(conversation: Conversation, template: Template, session_key_hash: str) -> Manifest:
-    """The runtime pod.  Its name is the conversation's uid, so there cannot be two."""
-    blueprint = copy.deepcopy(template.spec.pod)
-    metadata = _pod_metadata(conversation, template, blueprint.get("metadata") or {})
+    """
+    The runtime pod, from a template without a `problem`.
+
+    Its name is the conversation's uid, so there cannot be two.
+    """
+    blueprint = copy.deepcopy(template.blueprint)
+    metadata = _pod_metadata(conversation, template, blueprint.get("metadata", {}))
     metadata["annotations"] |= {
         labels.SESSION_KEY_HASH: session_key_hash,
         labels.DESIRED_HASH: desired_hash(conversation, template),
         labels.RUNTIME_PORT: str(template.spec.port),
     }
-    spec: Manifest = blueprint.get("spec") or {}
+    spec: Manifest = blueprint["spec"]
     spec["restartPolicy"] = "Always"
     _add_volumes(spec, conversation, template)
-    for container in spec.get("containers") or []:
-        if container.get("name") == RUNTIME_CONTAINER:
+    for container in spec["containers"]:
+        if container["name"] == RUNTIME_CONTAINER:
             _complete_runtime(container, conversation, template)
-    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
         harden_container(container)
     harden_pod(spec)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
@@ -107,8 +111,8 @@ def _pod_metadata(conversation: Conversation, template: Template, blueprint: Man
     }
     if conversation.spec.user is not None:
         ours[labels.USER_HASH] = labels.label_hash(conversation.spec.user)
-    metadata["labels"] = (blueprint.get("labels") or {}) | ours
-    metadata["annotations"] = dict(blueprint.get("annotations") or {})
+    metadata["labels"] = blueprint.get("labels", {}) | ours
+    metadata["annotations"] = dict(blueprint.get("annotations", {}))
     return metadata
 
 
@@ -120,7 +124,7 @@ def _add_volumes(spec: Manifest, conversation: Conversation, template: Template)
         workspace["emptyDir"] = {} if limit is None else {"sizeLimit": limit}
     else:
         workspace["persistentVolumeClaim"] = {"claimName": children_name(conversation.metadata.uid)}
-    volumes = [v for v in spec.get("volumes") or [] if v.get("name") != WORKSPACE_VOLUME]
+    volumes = [v for v in spec.get("volumes", []) if v.get("name") != WORKSPACE_VOLUME]
     if not any(volume.get("name") == TMP_VOLUME for volume in volumes):
         volumes.append({"name": TMP_VOLUME, "emptyDir": {}})
     spec["volumes"] = [*volumes, workspace]
@@ -129,10 +133,10 @@ def _add_volumes(spec: Manifest, conversation: Conversation, template: Template)
 def _complete_runtime(container: Manifest, conversation: Conversation, template: Template) -> None:
     if conversation.spec.image is not None:
         container["image"] = conversation.spec.image
-    container["ports"] = _with_runtime_port(container.get("ports") or [], template.spec.port)
+    container["ports"] = _with_runtime_port(container.get("ports", []), template.spec.port)
     _mount(container, WORKSPACE_VOLUME, template.spec.workspace.mount_path)
     _mount(container, TMP_VOLUME, "/tmp")
-    container["env"] = _runtime_env(container.get("env") or [], conversation, template)
+    container["env"] = _runtime_env(container.get("env", []), conversation, template)
     for probe, definition in agent_server_probes(template.spec.port).items():
         container.setdefault(probe, definition)
 
@@ -145,7 +149,7 @@ def _with_runtime_port(ports: list[Manifest], port: int) -> list[Manifest]:
 
 def _mount(container: Manifest, volume: str, path: str) -> None:
     mounts = container.setdefault("volumeMounts", [])
-    if not any(m.get("mountPath") == path or m.get("name") == volume for m in mounts):
+    if not any(str(mount.get("mountPath")).rstrip("/") == path.rstrip("/") for mount in mounts):
         mounts.append({"name": volume, "mountPath": path})
 
 
@@ -158,7 +162,7 @@ def _runtime_env(
         template.spec.workspace.mount_path, children_name(conversation.metadata.uid)
     )
     enforced_names = {entry["name"] for entry in enforced}
-    given = [entry for entry in [*blueprint, *asked] if entry.get("name") not in enforced_names]
-    given_names = {entry.get("name") for entry in given}
+    given = [entry for entry in [*blueprint, *asked] if entry["name"] not in enforced_names]
+    given_names = {entry["name"] for entry in given}
     open_defaults = [entry for entry in defaults if entry["name"] not in given_names]
     return [*open_defaults, *given, *enforced]

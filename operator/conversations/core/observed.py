@@ -15,6 +15,7 @@ import msgspec
 
 from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
+from conversations.core.blueprint import explain_blueprint, without_nulls
 
 
 class _Struct(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -237,11 +238,22 @@ class Template:
         )
         return sha256(msgspec.json.encode(shape, order="deterministic")).hexdigest()
 
+    @cached_property
+    def blueprint(self) -> dict[str, Any]:
+        """The admin's pod template."""
+        pod: dict[str, Any] = without_nulls(self.spec.pod)
+        return pod
+
+    @cached_property
+    def problem(self) -> str | None:
+        """Why no runtime pod can be built from the blueprint, or None."""
+        return explain_blueprint(self.blueprint)
+
     @property
     def container(self) -> dict[str, Any]:
-        """The runtime container of the blueprint; empty where the blueprint has none."""
-        containers = (self.spec.pod.get("spec") or {}).get("containers") or []
-        return next((c for c in containers if c.get("name") == RUNTIME_CONTAINER), {})
+        """The runtime container of a blueprint without a `problem`."""
+        containers = self.blueprint["spec"]["containers"]
+        return next(c for c in containers if c["name"] == RUNTIME_CONTAINER)
 
     @property
     def is_ephemeral(self) -> bool:

@@ -15,12 +15,17 @@ def why_not_start(world: World) -> Finding | None:
             Reason.TEMPLATE_NOT_FOUND,
             f"There is no RuntimeTemplate {spec.template!r} in this namespace; create it.",
         )
+    if template.problem is not None:
+        return Finding(
+            Reason.POD_REJECTED,
+            f"RuntimeTemplate {spec.template!r} makes no pod: {template.problem}",
+        )
     if spec.image is not None and not _may_use(spec.image, template):
         return Finding(
             Reason.IMAGE_NOT_ALLOWED,
             f"spec.image {spec.image!r} is not in allowedImages of RuntimeTemplate {spec.template!r}.",
         )
-    blueprint = {entry.get("name") for entry in template.container.get("env") or []}
+    blueprint = {entry["name"] for entry in template.container.get("env", [])}
     taken = sorted(variable.name for variable in spec.env if variable.name in blueprint)
     if taken:
         return Finding(
