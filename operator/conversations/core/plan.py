@@ -99,6 +99,9 @@ Action = (
     | Wait
 )
 
+LEAVING_SECONDS = 30.0
+"""How often to look whether pods that are on their way out are gone."""
+
 _DISRUPTIONS = {
     Reason.EVICTED,
     Reason.PREEMPTED,
@@ -145,7 +148,8 @@ def _plan_secret(world: World) -> Action | None:
     if _loss_is_unrecorded(world):
         return _key_loss(world)
     if world.owned_pods:
-        return _delete_one(world, world.owned_pods) or Wait(1.0)
+        # Their end is an event; this is for the one that got lost.
+        return _delete_one(world, world.owned_pods) or Wait(LEAVING_SECONDS)
     return _unless_refused(world, _confirmed(world, CreateSecret()))
 
 
@@ -161,6 +165,8 @@ def _plan_pod(world: World) -> Action | None:
     pod, status = world.pod, world.conversation.status
     if pod is None:
         if status.pod_uid is not None and _loss_is_unrecorded(world):
+            if not world.pods_listed:
+                return ListPods()  # Our cache may be behind: a loss is counted, and final.
             return RecordLoss(status.pod_uid, *_why_it_vanished(status))
         return _plan_start(world)
     if pod.is_terminating:
@@ -215,9 +221,10 @@ def _plan_start(world: World) -> Action | None:
         return None
     last = world.conversation.status.last_restart_time
     if restarts and last is not None:
-        left = (last + timedelta(seconds=backoff_seconds(restarts)) - world.now).total_seconds()
+        pause = backoff_seconds(restarts)
+        left = (last + timedelta(seconds=pause) - world.now).total_seconds()
         if left > 0:
-            return Wait(left)
+            return Wait(min(left, pause))  # More than all of it: the clocks of two nodes differ.
     return _unless_refused(world, _next_of_start(world))
 
 

@@ -142,9 +142,9 @@ def _crashing(pod: Pod) -> Finding | None:
 
 def _cut_off(pod: Pod) -> Finding | None:
     # The node lifecycle controller turns the pod's condition, and leaves what kubelet last said
-    # of the containers: kubelet itself never reports the two apart.
+    # of the containers.  kubelet itself, for a readiness gate, gives a reason.
     ready, statuses = pod.condition("Ready"), pod.status.container_statuses
-    if ready is None or ready.status != "False" or not statuses:
+    if ready is None or ready.status != "False" or ready.reason or not statuses:
         return None
     if pod.status.phase != "Running" or not all(container.ready for container in statuses):
         return None

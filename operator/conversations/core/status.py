@@ -268,7 +268,8 @@ def _startup(world: World, finding: Finding) -> int | None:
             if pod is not None and old.pod_uid == pod.metadata.uid
             else None
         )
-    if old.pod_uid == pod.metadata.uid and old.startup_milliseconds is not None:
-        return old.startup_milliseconds
+    measured = old.startup_milliseconds is not None or old.is_true(ConditionType.READY)
+    if old.pod_uid == pod.metadata.uid and measured:
+        return old.startup_milliseconds  # Whoever wrote Ready has measured, or could not.
     started = world.memory.started_at
     return None if started is None else round((world.clock - started) * 1000)

@@ -1,0 +1,375 @@
+"""The status says what is seen, and is written only when that differs."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from conversations.api.reasons import ConditionType, Reason
+from conversations.core.build import desired_hash
+from conversations.core.names import children_name
+from conversations.core.observed import Conversation, Status
+from conversations.core.plan import RecordLoss
+from conversations.core.restarts import RESTART_LIMIT
+from conversations.core.status import (
+    MAX_MESSAGE,
+    PROGRESS_SECONDS,
+    compute_loss,
+    compute_status,
+    compute_volume_gone,
+    explain_readiness,
+    is_settled,
+    progress_delay,
+    status_patch,
+)
+from conversations.core.world import Memory, Refusal, World
+from tests.unit.core.samples import (
+    CLOCK,
+    EPHEMERAL,
+    KEY_HASH,
+    LEAVING,
+    LOSSY,
+    NOW,
+    POD_UID,
+    READY_POD,
+    READY_STATUS,
+    UID,
+    a_conversation,
+    a_pod,
+    a_template,
+    a_world,
+    ago,
+    ready_condition,
+    runtime,
+)
+
+NAME = children_name(UID)
+EPHEMERAL_POD = {**READY_POD, "volumes": [{"name": "workspace", "emptyDir": {}}]}
+LATER = NOW + timedelta(minutes=3)
+UNPULLABLE = {
+    "containerStatuses": [runtime("waiting", reason="ErrImagePull", message="no such host")]
+}
+
+
+def ready_world(**parts: Any) -> World:
+    template = parts.pop("template", a_template())
+    desired = desired_hash(a_conversation(), a_template())
+    pod = a_pod(**READY_POD)
+    pod.metadata.annotations["conversation-operator.io/desired-hash"] = desired
+    given: dict[str, Any] = {"template": template, "pods": [pod]}
+    return a_world(**(given | parts))
+
+
+def settled(world: World) -> World:
+    """The world once its status was written, as the API server gives it back."""
+    written = msgspec.convert(msgspec.to_builtins(compute_status(world)), Status)
+    conversation = msgspec.structs.replace(world.conversation, status=written)
+    return replace(world, conversation=conversation)
+
+
+def reason(status: Status, kind: ConditionType = ConditionType.READY) -> str:
+    condition = status.condition(kind)
+    return condition.reason if condition is not None else ""
+
+
+def paused(**parts: Any) -> World:
+    return a_world(a_conversation(parts.pop("status", {}), mode="Paused"), **parts)
+
+
+def refused_world() -> World:
+    world = a_world()
+    refusal = Refusal(Reason.QUOTA_EXCEEDED, "exceeded quota: q", world.made_from, CLOCK)
+    world.memory = Memory(refusal=refusal)
+    return world
+
+
+def worn_out() -> Conversation:
+    status = {
+        "conditions": [ready_condition("False", Reason.CRASH_LOOP)],
+        "restarts": RESTART_LIMIT + 1,
+        "lastRestartReason": Reason.CRASH_LOOP,
+    }
+    return a_conversation(status)
+
+
+CASES: list[tuple[str, World, Reason, str]] = [
+    ("new", a_world(secret=None), Reason.BOOTING, "Pending"),
+    ("ready", ready_world(), Reason.RUNTIME_READY, "Running"),
+    ("booting", a_world(pods=[a_pod()]), Reason.BOOTING, "Pending"),
+    ("no template", a_world(template=None), Reason.TEMPLATE_NOT_FOUND, "Failed"),
+    ("no template, but a pod", ready_world(template=None), Reason.RUNTIME_READY, "Running"),
+    ("image", a_world(a_conversation(image="evil:1")), Reason.IMAGE_NOT_ALLOWED, "Failed"),
+    (
+        "blueprint",
+        a_world(template=a_template(pod={"spec": {"containers": "none"}})),
+        Reason.POD_REJECTED,
+        "Failed",
+    ),
+    ("refused", refused_world(), Reason.QUOTA_EXCEEDED, "Pending"),
+    ("limit", a_world(worn_out()), Reason.RESTART_LIMIT_REACHED, "Failed"),
+    ("paused", paused(), Reason.PAUSED, "Paused"),
+    ("paused, never started", paused(secret=None), Reason.PAUSED, "Paused"),
+    ("pausing", paused(pods=[a_pod(**READY_POD)]), Reason.PAUSING, "Pending"),
+    (
+        "pausing, on its way out",
+        paused(pods=[a_pod(**READY_POD, meta=LEAVING)]),
+        Reason.PAUSING,
+        "Pending",
+    ),
+    (
+        "pause refused",
+        paused(pods=[a_pod(**EPHEMERAL_POD)], template=a_template(workspace=EPHEMERAL)),
+        Reason.RUNTIME_READY,
+        "Running",
+    ),
+    (
+        "key lost",
+        a_world(a_conversation(READY_STATUS), secret=None, pods=[a_pod(**READY_POD)]),
+        Reason.SESSION_KEY_LOST,
+        "Pending",
+    ),
+    (
+        "old pod",
+        a_world(a_conversation(READY_STATUS), pods=[a_pod(**READY_POD, meta=LEAVING)]),
+        Reason.WAITING_FOR_OLD_POD,
+        "Pending",
+    ),
+    (
+        "stopped answering",
+        a_world(
+            a_conversation(READY_STATUS),
+            pods=[a_pod(phase="Running", containerStatuses=[runtime()])],
+        ),
+        Reason.NOT_RESPONDING,
+        "Pending",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("world", "why", "phase"), [pytest.param(w, r, p, id=i) for i, w, r, p in CASES]
+)
+def test_ready_and_phase(world: World, why: Reason, phase: str) -> None:
+    status = compute_status(world)
+    assert (reason(status), status.phase) == (why, phase)
+    ready = status.condition(ConditionType.READY)
+    assert ready is not None
+    assert (ready.status == "True") is (why == Reason.RUNTIME_READY)
+    assert (status.url is not None) is (why == Reason.RUNTIME_READY)
+
+
+@pytest.mark.parametrize("world", [pytest.param(w, id=i) for i, w, _, _ in CASES])
+def test_i6_a_status_once_written_is_not_written_again(world: World) -> None:
+    after = settled(world)
+    again = compute_status(replace(after, now=LATER, clock=CLOCK + 180))
+    assert status_patch(after.conversation.status, again) == {}
+
+
+@pytest.mark.parametrize("world", [pytest.param(w, id=i) for i, w, _, _ in CASES])
+def test_i6_two_operators_agree_whatever_they_remember(world: World) -> None:
+    after = settled(world)
+    other = replace(after, memory=Memory(started_at=CLOCK - 99, unsettled_since=CLOCK - 99))
+    if world.refusal is None:
+        assert status_patch(after.conversation.status, compute_status(other)) == {}
+
+
+def test_i3_ready_does_not_outlive_its_pod() -> None:
+    ready = settled(ready_world())
+    for pods in ([], [a_pod(phase="Failed")], [a_pod(**READY_POD, meta=LEAVING)]):
+        status = compute_status(replace(ready, pods=pods))
+        assert not status.is_true(ConditionType.READY)
+        assert status.url is None
+
+
+def test_what_a_ready_conversation_shows() -> None:
+    status = compute_status(ready_world())
+    assert status.pod_name == status.session_key_secret == status.workspace == NAME
+    assert (status.pod_uid, status.session_key_hash) == (POD_UID, KEY_HASH)
+    assert status.url == "http://10.1.2.3:8000"
+    assert reason(status, ConditionType.UP_TO_DATE) == Reason.AS_DESIRED
+
+
+def test_an_ipv6_pod_has_a_url_too() -> None:
+    pod = a_pod(**(READY_POD | {"podIP": "fd00::7"}))
+    assert compute_status(ready_world(pods=[pod])).url == "http://[fd00::7]:8000"
+
+
+def test_transition_time_moves_only_when_the_status_flips() -> None:
+    world = settled(a_world(pods=[a_pod()]))
+    later = replace(world, now=LATER, pods=[a_pod(**UNPULLABLE)])
+    unpullable = compute_status(later).condition(ConditionType.READY)
+    assert unpullable is not None and unpullable.last_transition_time == NOW
+    ready = compute_status(replace(world, now=LATER, pods=[a_pod(**READY_POD)]))
+    turned = ready.condition(ConditionType.READY)
+    assert turned is not None and turned.last_transition_time == LATER
+
+
+def test_i7_what_kubelet_says_anew_with_every_try_is_written_once() -> None:
+    world = settled(a_world(pods=[a_pod(**UNPULLABLE)]))
+    again = a_pod(
+        containerStatuses=[runtime("waiting", reason="ImagePullBackOff", message="Back-off 20s")]
+    )
+    assert (
+        status_patch(world.conversation.status, compute_status(replace(world, pods=[again]))) == {}
+    )
+
+
+def test_messages_are_cut_to_what_the_schema_takes() -> None:
+    pod = a_pod(phase="Failed", message="x" * 5000)
+    ready = compute_status(a_world(pods=[pod])).condition(ConditionType.READY)
+    assert ready is not None and len(ready.message) == MAX_MESSAGE
+
+
+def test_a_changed_spec_is_reported_and_the_pod_stays_ready() -> None:
+    world = settled(ready_world())
+    spec = msgspec.structs.replace(world.conversation.spec, image="registry.example/agent:2")
+    changed = msgspec.structs.replace(world.conversation, spec=spec)
+    status = compute_status(replace(world, conversation=changed))
+    assert reason(status, ConditionType.UP_TO_DATE) == Reason.SPEC_CHANGED
+    assert status.is_true(ConditionType.READY)
+
+
+def test_a_vanished_template_is_reported_and_the_pod_stays_ready() -> None:
+    status = compute_status(ready_world(template=None))
+    assert reason(status, ConditionType.UP_TO_DATE) == Reason.TEMPLATE_NOT_FOUND
+    assert status.is_true(ConditionType.READY)
+
+
+def test_a_refused_pause_is_said_beside_ready() -> None:
+    world = paused(pods=[a_pod(**EPHEMERAL_POD)], template=a_template(workspace=EPHEMERAL))
+    status = compute_status(world)
+    assert reason(status, ConditionType.PAUSED) == Reason.PAUSE_REFUSED
+    assert not status.is_true(ConditionType.PAUSED)
+
+
+def test_an_accepted_loss_on_pause_forgets_the_workspace() -> None:
+    status = {"workspace": "emptyDir"}
+    world = paused(status=status, template=a_template(workspace=LOSSY))
+    assert compute_status(world).workspace is None
+    assert compute_status(paused(status={"workspace": NAME})).workspace == NAME
+
+
+def test_a_pause_begins_a_new_count_of_restarts() -> None:
+    assert compute_status(paused(status={"restarts": 5})).restarts is None
+    assert compute_status(a_world(a_conversation({"restarts": 5}))).restarts == 5
+
+
+def test_the_key_hash_outlives_the_secret_so_that_its_loss_is_seen() -> None:
+    status = compute_status(a_world(a_conversation(READY_STATUS), secret=None))
+    assert (status.session_key_hash, status.session_key_secret) == (KEY_HASH, None)
+
+
+# --- startup time
+
+
+def test_startup_is_measured_by_who_saw_it_begin_and_kept_for_that_pod() -> None:
+    world = ready_world(memory=Memory(started_at=CLOCK - 1.5))
+    assert compute_status(world).startup_milliseconds == 1500
+    assert compute_status(ready_world()).startup_milliseconds is None
+    old = a_conversation(READY_STATUS | {"startupMilliseconds": 800})
+    assert compute_status(ready_world(conversation=old)).startup_milliseconds == 800
+    other = a_conversation(READY_STATUS | {"startupMilliseconds": 800, "podUID": "before"})
+    assert compute_status(ready_world(conversation=other)).startup_milliseconds is None
+
+
+# --- losses
+
+
+LOSS = RecordLoss(POD_UID, Reason.OUT_OF_MEMORY, "killed")
+
+
+def test_a_loss_is_counted_before_anything_replaces_the_pod() -> None:
+    world = a_world(a_conversation(READY_STATUS | {"restarts": 2, "startupMilliseconds": 5}))
+    status = compute_loss(world, LOSS)
+    assert (status.restarts, status.last_restart_time) == (3, NOW)
+    assert (status.last_restart_reason, status.last_restart_pod_uid) == ("OutOfMemory", POD_UID)
+    assert reason(status) == Reason.OUT_OF_MEMORY
+    gone = (status.pod_name, status.pod_uid, status.url, status.startup_milliseconds)
+    assert gone == (None, None, None, None)
+    assert status.session_key_hash == KEY_HASH
+    assert status.condition(ConditionType.WORKSPACE_LOST) is None
+    assert status.workspace == NAME
+
+
+def test_a_loss_of_an_empty_dir_is_a_loss_of_files() -> None:
+    world = a_world(a_conversation(READY_STATUS | {"workspace": "emptyDir"}))
+    status = compute_loss(world, LOSS)
+    assert status.is_true(ConditionType.WORKSPACE_LOST)
+    assert status.workspace is None
+
+
+def test_a_lost_workspace_stays_lost() -> None:
+    world = a_world(a_conversation(READY_STATUS | {"workspace": "emptyDir"}))
+    lost = compute_loss(world, LOSS)
+    after = msgspec.structs.replace(world.conversation, status=lost)
+    assert compute_status(replace(world, conversation=after)).is_true(ConditionType.WORKSPACE_LOST)
+
+
+def test_the_reason_of_a_loss_is_the_news_until_the_replacement_exists() -> None:
+    world = a_world(a_conversation(READY_STATUS))
+    after = msgspec.structs.replace(world.conversation, status=compute_loss(world, LOSS))
+    world = replace(world, conversation=after)
+    assert explain_readiness(world).reason == Reason.OUT_OF_MEMORY
+    assert explain_readiness(replace(world, pods=[a_pod()])).reason == Reason.BOOTING
+
+
+def test_a_vanished_volume_is_said_once() -> None:
+    world = a_world(a_conversation(READY_STATUS))
+    status = compute_volume_gone(world)
+    assert reason(status, ConditionType.WORKSPACE_LOST) == Reason.VOLUME_GONE
+    assert status.workspace is None
+    assert len(status.conditions) == 2
+
+
+# --- what is written, and when
+
+
+def test_a_patch_holds_what_differs_and_nulls_for_what_is_removed() -> None:
+    old = msgspec.convert({"phase": "Running", "url": "u", "podUID": "1", "restarts": 2}, Status)
+    new = msgspec.convert({"phase": "Pending", "podUID": "1", "restarts": 3}, Status)
+    assert status_patch(old, new) == {"phase": "Pending", "url": None, "restarts": 3}
+    assert status_patch(new, new) == {}
+
+
+def test_a_patch_is_json_of_the_wire() -> None:
+    patch = status_patch(Status(), compute_status(ready_world()))
+    assert patch["podUID"] == POD_UID
+    ready = patch["conditions"][0]
+    assert ready["lastTransitionTime"] == "2026-03-01T12:00:00Z"
+    assert ready["observedGeneration"] == 1
+
+
+@pytest.mark.parametrize(
+    ("world", "since", "delay"),
+    [
+        (a_world(pods=[a_pod()]), CLOCK, PROGRESS_SECONDS),
+        (a_world(pods=[a_pod()]), CLOCK - 1.5, PROGRESS_SECONDS - 1.5),
+        (a_world(pods=[a_pod()]), CLOCK - 60, 0.0),
+        (a_world(pods=[a_pod()]), None, 0.0),
+        (ready_world(), CLOCK, 0.0),
+        (paused(), CLOCK, 0.0),
+        (paused(pods=[a_pod(**READY_POD)]), CLOCK, PROGRESS_SECONDS),
+    ],
+)
+def test_progress_is_held_back_and_ends_are_not(
+    world: World, since: float | None, delay: float
+) -> None:
+    world.memory = Memory(unsettled_since=since)
+    assert progress_delay(world, compute_status(world)) == delay
+
+
+def test_settled_is_ready_or_paused() -> None:
+    assert is_settled(ready_world())
+    assert is_settled(paused())
+    assert not is_settled(a_world(pods=[a_pod()]))
+
+
+def test_times_are_those_of_metav1() -> None:
+    world = a_world(now=NOW.replace(microsecond=123456))
+    ready = compute_status(world).condition(ConditionType.READY)
+    assert ready is not None and ready.last_transition_time == NOW
+    loss = compute_loss(replace(world, conversation=a_conversation(READY_STATUS)), LOSS)
+    assert loss.last_restart_time == NOW
+    assert ago(0) == "2026-03-01T12:00:00Z"
