@@ -29,8 +29,8 @@ from conversations.client import (
 from conversations.cluster.permissions import CLIENT_RULES, PORT_FORWARD_RULES
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
-from tests.rig.cluster import Cluster, cache_directory
-from tests.rig.kubectl import Kubectl
+from tests.rig.cluster import Cluster
+from tests.rig.kubectl import Kubectl, find_binary
 from tests.rig.manifests import EMPTY_DIR, a_template
 from tests.rig.namespaces import RESTRICTED, fresh_namespace
 from tests.rig.operator import Operator
@@ -63,11 +63,8 @@ class Rig:
 
     @asynccontextmanager
     async def client(self, access: AccessMode = "direct") -> AsyncIterator[Conversations]:
-        kubectl = cache_directory() / "bin" / "kubectl"
         async with Conversations(
-            kubeconfig=self.kubeconfig,
-            access=access,
-            kubectl=str(kubectl) if kubectl.exists() else "kubectl",
+            kubeconfig=self.kubeconfig, access=access, kubectl=find_binary("kubectl")
         ) as client:
             yield client
 

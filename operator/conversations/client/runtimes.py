@@ -22,11 +22,16 @@ from conversations.runtime.deadline import Deadline
 MAX_IDLE = 64
 """Runtimes that are kept open although nobody is using them; port-forward has a process for each."""
 
+BROKEN = (Unauthorized, RuntimeUnavailable, DeadlineExceeded, asyncio.CancelledError)
+"""After these the connection, the key or the tunnel may be no good."""
+
 Reload = Callable[[Conversation, Deadline], Awaitable[Conversation]]
 
 
 @dataclass(eq=False)
 class _Entry:
+    pod_uid: str
+    conversation_uid: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     server: AgentServer | None = None
     route: Route | None = None
@@ -39,6 +44,14 @@ class _Entry:
             await server.aclose()
         if route is not None:
             await route.aclose()
+
+
+class _Replaced(Exception):
+    """Live, the conversation has another pod than the watch had shown."""
+
+    def __init__(self, by: Conversation) -> None:
+        super().__init__()
+        self.by = by
 
 
 class Runtimes:
@@ -55,36 +68,49 @@ class Runtimes:
     @asynccontextmanager
     async def use(self, conversation: Conversation, until: Deadline) -> AsyncIterator[AgentServer]:
         """The conversation's runtime; ConversationNotReady unless it can serve a request now."""
-        require_runtime(conversation)
-        pod_uid = conversation.status.pod_uid or ""
-        entry = self._entries.setdefault(pod_uid, _Entry())
-        self._entries.move_to_end(pod_uid)
-        entry.users += 1
+        entry = await self._acquire(conversation, until)
         try:
-            async with entry.lock:
-                if entry.server is None:
-                    await self._open(entry, conversation, until)
             assert entry.server is not None
             yield entry.server
-        except (Unauthorized, RuntimeUnavailable, DeadlineExceeded, asyncio.CancelledError):
-            # Whatever broke, the next call looks at pod, key and tunnel afresh.
-            self._drop(pod_uid, entry)
-            self._keys.forget(conversation.metadata.uid)
+        except BROKEN:
+            self._give_up(entry)
             raise
         finally:
-            entry.users -= 1
-            self._tidy(pod_uid, entry)
+            self._release(entry)
+
+    async def _acquire(self, conversation: Conversation, until: Deadline) -> _Entry:
+        while True:
+            require_runtime(conversation)
+            entry = self._entry(conversation)
+            entry.users += 1
+            try:
+                async with entry.lock:
+                    if entry.server is None:
+                        await self._open(entry, conversation, until)
+                return entry
+            except _Replaced as replaced:
+                self._release(entry)
+                conversation = replaced.by
+            except BaseException:
+                self._give_up(entry)
+                self._release(entry)
+                raise
+
+    def _entry(self, conversation: Conversation) -> _Entry:
+        pod_uid = conversation.status.pod_uid or ""
+        entry = self._entries.setdefault(pod_uid, _Entry(pod_uid, conversation.metadata.uid))
+        self._entries.move_to_end(pod_uid)
+        return entry
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone: close as soon as nobody is using it."""
-        if entry := self._entries.get(pod_uid):
-            self._drop(pod_uid, entry)
-            self._tidy(pod_uid, entry)
+        if entry := self._entries.pop(pod_uid, None):
+            self._tidy(entry)
 
     async def aclose(self) -> None:
-        for pod_uid, entry in list(self._entries.items()):
-            self._drop(pod_uid, entry)
+        for entry in self._entries.values():
             self._close(entry)
+        self._entries.clear()
         await asyncio.gather(*self._closing)
 
     async def _open(self, entry: _Entry, seen: Conversation, until: Deadline) -> None:
@@ -100,24 +126,30 @@ class Runtimes:
         conversation = await self._reload(seen, until)
         require_runtime(conversation)
         if conversation.status.pod_uid != seen.status.pod_uid:
-            raise RuntimeUnavailable("the pod of this conversation was just replaced: try again")
+            raise _Replaced(conversation)
         key = await self._keys.get_key(conversation, until)
         try:
             entry.route = await self._access.open_route(conversation)
             entry.server = AgentServer(
-                seen.status.pod_uid or "", entry.route.url, key, workspace=self._workspace
+                entry.pod_uid, entry.route.url, key, workspace=self._workspace
             )
             await entry.server.check_key(timeout_seconds=until.seconds)
         except BaseException:
             await entry.aclose()
             raise
 
-    def _drop(self, pod_uid: str, entry: _Entry) -> None:
-        if self._entries.get(pod_uid) is entry:
-            del self._entries[pod_uid]
+    def _give_up(self, entry: _Entry) -> None:
+        """Whatever broke, the next call looks at pod, key and way afresh."""
+        if self._entries.get(entry.pod_uid) is entry:
+            del self._entries[entry.pod_uid]
+        self._keys.forget(entry.conversation_uid)
 
-    def _tidy(self, pod_uid: str, entry: _Entry) -> None:
-        if self._entries.get(pod_uid) is not entry and entry.users == 0:
+    def _release(self, entry: _Entry) -> None:
+        entry.users -= 1
+        self._tidy(entry)
+
+    def _tidy(self, entry: _Entry) -> None:
+        if self._entries.get(entry.pod_uid) is not entry and entry.users == 0:
             self._close(entry)
         while len(self._entries) > MAX_IDLE:
             idle = next((uid for uid, e in self._entries.items() if e.users == 0), None)

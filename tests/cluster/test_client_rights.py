@@ -1,0 +1,71 @@
+"""The client's Role is exactly what the client does, and a tunnel leads to the right pod or nowhere."""
+
+from pathlib import Path
+
+import pytest
+
+from conversations.client import Conversations, InvalidRequest, RuntimeUnavailable
+from conversations.cluster.permissions import CLIENT_RULES, PORT_FORWARD_RULES
+from tests.cluster.acting import give_key, report_ready
+from tests.rig.access import create_identity, write_kubeconfig
+from tests.rig.api import Api
+from tests.rig.kubectl import find_binary
+from tests.rig.proxy import open_proxy
+from tests.rig.record import flatten_rules
+
+POD = {"containers": [{"name": "runtime", "image": "any"}]}
+
+
+async def test_the_record_equals_the_role(api: Api, tmp_path: Path) -> None:
+    token = await create_identity(api, CLIENT_RULES)
+    async with open_proxy(api.cluster, writer="client") as proxy:
+        server = {"server": proxy.url}
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", server, token, api.namespace)
+        async with Conversations(kubeconfig=kubeconfig, access="direct") as client:
+            started = await client.start("s")
+            assert await client.start("s") == started
+            await client.pause("s", wait=False)
+            resumed = await client.resume("s")
+            key_hash = await give_key(api, started, "key")
+            nobody = {"podName": "p", "podUID": "p-1", "url": "http://127.0.0.1:9"}
+            await report_ready(api, resumed, **nobody, sessionKeyHash=key_hash)
+            await client.wait_ready("s", timeout_seconds=20)
+            with pytest.raises(RuntimeUnavailable):
+                await client.list_files("s")
+            await client.close("s")
+        refused = [entry for entry in proxy.record.entries if entry.status in (401, 403)]
+        assert refused == []
+        assert proxy.record.granted_rules() == flatten_rules(CLIENT_RULES)
+
+
+async def test_a_tunnel_leads_to_the_right_pod_or_nowhere(api: Api, tmp_path: Path) -> None:
+    token = await create_identity(api, CLIENT_RULES + PORT_FORWARD_RULES)
+    kubeconfig = write_kubeconfig(
+        tmp_path / "kubeconfig", api.cluster.entry(), token, api.namespace
+    )
+    pod = await api.create("pods", {"metadata": {"name": "pod"}, "spec": POD})
+    status = {"podName": "pod", "podUID": "another", "url": "http://127.0.0.1:9"}
+
+    async def tunnel(program: str, **changed: str) -> None:
+        async with Conversations(
+            kubeconfig=kubeconfig, access="port-forward", kubectl=program
+        ) as client:
+            started = await client.start("s")
+            current = await api.get("conversations", "s")
+            assert current is not None
+            if "sessionKeyHash" not in current.get("status", {}):
+                changed["sessionKeyHash"] = await give_key(api, started, "key")
+            await report_ready(api, started, **{**status, **changed})
+            await client.wait_ready("s", timeout_seconds=20)
+            await client.list_files("s", timeout_seconds=30)
+
+    with pytest.raises(RuntimeUnavailable, match="is gone"):
+        await tunnel(find_binary("kubectl"))
+    uid = pod["metadata"]["uid"]
+    with pytest.raises(InvalidRequest, match="not installed"):
+        await tunnel("/nonexistent/kubectl", podUID=uid)
+    with pytest.raises(RuntimeUnavailable):
+        await tunnel("false", podUID=uid)
+    # A KWOK node has no kubelet behind it: kubectl's tunnel ends at the first byte.
+    with pytest.raises(RuntimeUnavailable):
+        await tunnel(find_binary("kubectl"), podUID=uid)
