@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hack.demo.walk import Steps, Walk
 
 from conversations.client import Conversations
-from hack.demo.walk import Steps, Walk
 from tests.rig.kubectl import Kubectl
 from tests.rig.manifests import PERSISTENT, a_template
 from tests.rig.operator import Operator
