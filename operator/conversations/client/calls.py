@@ -98,14 +98,14 @@ class Calls:
         except (NotFound, Conflict):
             return
 
-    async def get_secret_value(self, name: str, key: str, until: Deadline) -> str | None:
+    async def get_secret_value(self, name: str, key: str, until: Deadline) -> bytes | None:
         """One value of a Secret; None if there is no such Secret or key."""
         path = f"{core('secrets', self._namespace)}/{name}"
         payload = await _persist(lambda: self._connection.get(path), until)
         if payload is None:
             return None
         encoded = msgspec.json.decode(payload, type=_Secret).data.get(key)
-        return None if encoded is None else b64decode(encoded).decode()
+        return None if encoded is None else b64decode(encoded)
 
     async def _send(self, method: str, path: str, until: Deadline, **options: Any) -> bytes:
         return await _persist(lambda: self._connection.request(method, path, **options), until)

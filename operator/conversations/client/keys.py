@@ -26,13 +26,15 @@ class SessionKeys:
             return key
         # The name follows from the uid: no status can make us read another Secret.
         found = await self._calls.get_secret_value(children_name(uid), SESSION_KEY, until)
-        if found is None or sha256(found.encode()).hexdigest() != wanted:
+        if found is None or sha256(found).hexdigest() != wanted:
             raise ConversationNotReady(
                 Reason.SESSION_KEY_LOST,
                 "the Secret with the session key is gone, or is not the one that the status speaks of",
             )
-        self._keys[uid] = (wanted, found)
-        return found
+        # Only now: an error about bytes that are no text would carry them.
+        key = found.decode()
+        self._keys[uid] = (wanted, key)
+        return key
 
     def forget(self, uid: str) -> None:
         """Read it from the Secret next time."""
