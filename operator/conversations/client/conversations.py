@@ -219,7 +219,7 @@ class Conversations:
         self,
         session_id: str,
         path: str,
-        to: PathLike[str],
+        to: str | PathLike[str],
         *,
         timeout_seconds: float = TRANSFER_SECONDS,
     ) -> int:

@@ -92,7 +92,7 @@ class AgentServer:
             return await stream.read()
 
     async def download_file(
-        self, path: str, to: os.PathLike[str], *, timeout_seconds: float = TRANSFER_SECONDS
+        self, path: str, to: str | os.PathLike[str], *, timeout_seconds: float = TRANSFER_SECONDS
     ) -> int:
         """Copy a file to a local path and return its size; what is at `to` is replaced when whole."""
         async with self.open_file(path, timeout_seconds=timeout_seconds) as stream:
@@ -132,6 +132,6 @@ async def _save(stream: FileStream, target: Path) -> int:
                 await asyncio.to_thread(file.write, chunk)
         await asyncio.to_thread(os.replace, part, target)
     except BaseException:
-        part.unlink()
+        part.unlink(missing_ok=True)  # A cancelled replace may have happened all the same.
         raise
     return stream.size
