@@ -6,6 +6,8 @@ its writes, and instead of being told each event of a deletion.  The scenarios r
 because most of their time is waiting.
 """
 
+import asyncio
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,38 +16,73 @@ import pytest
 from tests.rig import faults
 from tests.rig.cluster import Cluster
 from tests.rig.disturb import Outcome, Rehearsal
-from tests.rig.faults import EventFault, WriteFault
+from tests.rig.faults import EventFault, Moment, WriteFault
 from tests.rig.scenarios import DELETING, WRITING, Scenario
 from tests.rig.side_by_side import Complaints, selected, side_by_side, told
 from tests.rig.world import World, namespace_world, run_operator
 
-pytestmark = pytest.mark.timeout(420)
+MOMENTS: tuple[Moment, ...] = ("before", "after")
+POINTS = 8
+"""How many crashes one world goes through, one after the other."""
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where to kill: a write before or after it is done, or an event instead of its delivery."""
+
+    number: int
+    moment: Moment | None
+    label: str
+
+    def fault(self, world: World) -> WriteFault | EventFault:
+        effect = faults.kill(world.operator.kill)
+        if self.moment is None:
+            return EventFault(self.number, effect)
+        return WriteFault(self.number, self.moment, effect)
+
+
+def crash_points(scenario: Scenario, wanted: Outcome) -> list[Point]:
+    points = [
+        Point(number, moment, f"{moment} {number}: {write}")
+        for number, write in enumerate(wanted.writes, start=1)
+        for moment in MOMENTS
+    ]
+    if scenario in DELETING:
+        events = range(1, wanted.events + 1)
+        points += [Point(number, None, f"at event {number}") for number in events]
+    return points
 
 
 async def crash_everywhere(cluster: Cluster, folder: Path, scenario: Scenario) -> Complaints:
+    """Record in one world; what is too much for it is played in others."""
     async with namespace_world(cluster, folder) as world:
         await run_operator(world, scenario.workspace)
-        rehearsal = Rehearsal(world, scenario)
-        wanted = await rehearsal.undisturbed()
-        complaints: Complaints = {}
-        for name, fault in crash_points(world, scenario, wanted).items():
-            if found := await rehearsal.with_fault(wanted, fault):
-                complaints[name] = found
-        return complaints
+        wanted = await Rehearsal(world, scenario).undisturbed()
+        points = crash_points(scenario, wanted)
+        more = [points[i : i + POINTS] for i in range(POINTS, len(points), POINTS)]
+        found = await asyncio.gather(
+            crash_at(world, scenario, wanted, points[:POINTS]),
+            *(crash_elsewhere(cluster, folder, scenario, wanted, chunk) for chunk in more),
+        )
+        return {label: lines for part in found for label, lines in part.items()}
 
 
-def crash_points(
-    world: World, scenario: Scenario, wanted: Outcome
-) -> dict[str, WriteFault | EventFault]:
-    effect = faults.kill(world.operator.kill)
-    points: dict[str, WriteFault | EventFault] = {}
-    for number, write in enumerate(wanted.writes, start=1):
-        points[f"before {number}: {write}"] = WriteFault(number, "before", effect)
-        points[f"after {number}: {write}"] = WriteFault(number, "after", effect)
-    if scenario in DELETING:
-        for number in range(1, wanted.events + 1):
-            points[f"at event {number}"] = EventFault(number, effect)
-    return points
+async def crash_elsewhere(
+    cluster: Cluster, folder: Path, scenario: Scenario, wanted: Outcome, points: list[Point]
+) -> Complaints:
+    async with namespace_world(cluster, folder) as world:
+        await run_operator(world, scenario.workspace)
+        return await crash_at(world, scenario, wanted, points)
+
+
+async def crash_at(
+    world: World, scenario: Scenario, wanted: Outcome, points: list[Point]
+) -> Complaints:
+    rehearsal = Rehearsal(world, scenario)
+    found = {p.label: await rehearsal.with_fault(wanted, p.fault(world)) for p in points}
+    return {label: lines for label, lines in found.items() if lines}
 
 
 @pytest.fixture(scope="module")

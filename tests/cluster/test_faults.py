@@ -19,7 +19,7 @@ from tests.rig.scenarios import COLD_START_WITH_CLAIM, RESUME, WRITING, Scenario
 from tests.rig.side_by_side import Complaints, Run, selected, side_by_side, told
 from tests.rig.world import namespace_world, run_operator
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(600)
 
 FAULTS: dict[str, tuple[Moment, faults.Effect]] = {
     "reply lost": ("after", faults.lose_reply),

@@ -16,6 +16,8 @@ from tests.rig.waiting import eventually
 from tests.rig.world import World, open_world, wait_accepted
 
 LEASE = "conversation-operator"
+BACKED_OFF_SECONDS = 40
+"""The second replacement waits 10 s."""
 
 
 @pytest.mark.timeout(240)
@@ -51,7 +53,7 @@ async def live_through_everything(world: World, operator: Operator) -> None:
     await eventually(lambda: SECRET_LOST.is_done(api, before), 40, "a new session key")
     before = await wait_ready(api, "talk")
     await api.patch("pods", before["status"]["podName"], _behave("evict"))
-    await wait_ready(api, "talk", not_pod=before["status"]["podUID"])
+    await wait_ready(api, "talk", BACKED_OFF_SECONDS, not_pod=before["status"]["podUID"])
     await eventually(lambda: _has_event(api), 20, "an Event")
     assert await operator.terminate() == 0
     await operator.start()

@@ -60,7 +60,8 @@ class Rehearsal:
         try:
             state = await self._play(arm, disarm)
         except AssertionError as error:
-            return [str(error)]
+            broken = [str(supervisor.exception())] if supervisor.done() else []
+            return [*broken, str(error)]
         finally:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
@@ -93,7 +94,9 @@ class Rehearsal:
         await eventually(
             lambda: scenario.is_done(world.api, before),
             SETTLE_SECONDS,
-            lambda: f"{scenario.name}; {world.proxy.record.summary()}\n{world.operator.tail()}",
+            lambda: (
+                f"{scenario.name}; {world.proxy.record.summary()[-10:]}\n{world.operator.tail()}"
+            ),
         )
 
     async def _at_rest(self, seconds: float = QUIET_SECONDS) -> None:

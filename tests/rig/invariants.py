@@ -96,10 +96,10 @@ class Invariants:
             self.violations.append(f"I1: conversation {uid} has live pods {live}")
 
     def _check_lies(self) -> None:
-        running = any(operator.is_running for operator in self._operators())
+        serving = any(operator.is_serving for operator in self._operators())
         now = time.monotonic()
         for name, conversation in self._conversations.items():
-            if not running or self._is_truthful(conversation):
+            if not serving or self._is_truthful(conversation):
                 self._untrue_since.pop(name, None)
             elif now - self._untrue_since.setdefault(name, now) > LIE_SECONDS:
                 self.violations.append(f"I3: {name} claims Ready: {conversation['status']}")

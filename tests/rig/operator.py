@@ -32,6 +32,7 @@ class Operator:
         self.port = free_port()
         self.log = folder / f"operator-{self.port}.log"
         self._process: Process | None = None
+        self._was_ready = False
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -49,6 +50,7 @@ class Operator:
     async def start(self, wait: bool = True) -> float:
         """Start it; return the seconds until it said it was ready."""
         began = time.monotonic()
+        self._was_ready = False
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -59,12 +61,18 @@ class Operator:
                 stderr=log,
             )
         if wait:
-            await eventually(self.is_ready, START_SECONDS, f"/readyz; see {self.log}")
+            await eventually(self.is_ready, START_SECONDS, lambda: f"/readyz; {self.tail()}")
+            self._was_ready = True
         return time.monotonic() - began
 
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def is_serving(self) -> bool:
+        """It lives, and has been ready since it was started."""
+        return self.is_running and self._was_ready
 
     @property
     def pid(self) -> int:

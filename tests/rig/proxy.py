@@ -210,11 +210,12 @@ class _Watch:
 
     async def _read_unless(self, stop: "asyncio.Task[Any]") -> bytes:
         chunk = asyncio.create_task(self._reply.content.readany())
-        await asyncio.wait({stop, chunk}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.done():
+        try:
+            await asyncio.wait({stop, chunk}, return_when=asyncio.FIRST_COMPLETED)
+            return b"" if stop.done() else await chunk
+        finally:
             chunk.cancel()
-            return b""
-        return await chunk
+            await asyncio.gather(chunk, return_exceptions=True)
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
