@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
+
+from tests.rig.api import SOCKET_CLOSING_SECONDS
 
 
 class Doorway:
@@ -14,7 +17,6 @@ class Doorway:
         self._target = parts.hostname, parts.port
         self._port = 0
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -35,9 +37,10 @@ class Doorway:
         assert self._server is not None
         self._server.close()
         self._server = None
-        for writer in self._writers:
-            writer.transport.abort()
+        for relay in self._relays:
+            relay.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)
+        await asyncio.sleep(SOCKET_CLOSING_SECONDS)
 
     def stall(self) -> None:
         """Keep connections, accept new ones, and let no byte through."""
@@ -47,20 +50,17 @@ class Doorway:
         task = asyncio.current_task()
         assert task is not None
         self._relays.add(task)
-        self._writers.add(writer)
+        writers = [writer]
         try:
             beyond_reader, beyond_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(beyond_writer)
-            ways = [(reader, beyond_writer), (beyond_reader, writer)]
-            pumps = [asyncio.create_task(self._pump(*way)) for way in ways]
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            await self._close(beyond_writer)
+            writers.append(beyond_writer)
+            await _first(self._pump(reader, beyond_writer), self._pump(beyond_reader, writer))
+        except asyncio.CancelledError:
+            pass  # Shut: whoever accepted us must not hear of it.
         finally:
-            await self._close(writer)
             self._relays.discard(task)
+            for each in writers:
+                each.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -69,11 +69,16 @@ class Doorway:
                 writer.write(data)
                 await writer.drain()
 
-    async def _close(self, writer: asyncio.StreamWriter) -> None:
-        self._writers.discard(writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+
+async def _first(*ways: Coroutine[Any, Any, None]) -> None:
+    """Return when one of them is over; the others are cancelled."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
