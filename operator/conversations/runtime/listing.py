@@ -13,6 +13,7 @@ from conversations.runtime.files import FileEntry, FileKind, FileList
 from conversations.runtime.paths import STAGING_PREFIX, decode_path, encode_path, relative_path
 from conversations.runtime.pod_http import PodHttp
 from conversations.runtime.shell import REMOVE_SCRIPT, Exit, ShellResult, decode_base64, run_script
+from conversations.runtime.translation import nonsense
 
 MAX_LISTING_BYTES = 64 * 1024 * 1024
 """Of records, unpacked."""
@@ -47,9 +48,9 @@ def unpack(packed: bytes) -> bytes:
     try:
         raw = inflater.decompress(packed, MAX_LISTING_BYTES)
     except zlib.error:
-        raise _nonsense() from None
+        raise nonsense("listing") from None
     if not inflater.eof and len(raw) < MAX_LISTING_BYTES:
-        raise _nonsense()  # It ends in the middle.
+        raise nonsense("listing")  # It ends in the middle.
     return raw
 
 
@@ -75,12 +76,8 @@ def parse_listing(packed: bytes, parent: str) -> tuple[tuple[FileEntry, ...], bo
     try:
         entries, complete = parse_records(unpack(packed), parent)
     except ValueError:
-        raise _nonsense() from None
+        raise nonsense("listing") from None
     return tuple(sorted(entries, key=lambda entry: entry.path)), not complete
-
-
-def _nonsense() -> RuntimeUnavailable:
-    return RuntimeUnavailable("the runtime's listing makes no sense")
 
 
 class Listing:
@@ -114,7 +111,7 @@ class Listing:
         try:
             async with open_download(self._http, decode_path(decoded), self._what) as stream:
                 if stream.size > MAX_LISTING_BYTES:
-                    raise RuntimeUnavailable(f"{self._what}: the runtime's answer makes no sense")
+                    raise nonsense(self._what)
                 return await stream.read()
         finally:
             await self._script(REMOVE_SCRIPT, [decoded], seconds)

@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 
-from conversations.core.errors import RuntimeUnavailable
-from conversations.runtime.translation import refusal, translated
+from conversations.runtime.translation import nonsense, refusal, translated
 
 SESSION_KEY_HEADER = "X-Session-API-Key"
 CONNECT_SECONDS = 10.0
@@ -112,5 +111,5 @@ def _parse(raw: bytes | None, what: str) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise RuntimeUnavailable(f"{what}: the runtime's answer makes no sense")
+        raise nonsense(what)
     return answer

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from conversations.core.errors import RuntimeUnavailable
 from conversations.runtime.pod_http import PodHttp
-from conversations.runtime.translation import WORDS
+from conversations.runtime.translation import WORDS, nonsense
 
 EXECUTE = "/api/bash/execute_bash_command"
 MAX_COMMAND_BYTES = 96 * 1024
@@ -76,7 +76,7 @@ async def run_script(
     exit_code = answer.get("exit_code")
     stdout, stderr = answer.get("stdout") or "", answer.get("stderr") or ""
     if not (isinstance(exit_code, int) and isinstance(stdout, str) and isinstance(stderr, str)):
-        raise RuntimeUnavailable(f"{what}: the runtime's answer makes no sense")
+        raise nonsense(what)
     if exit_code < 0:
         raise RuntimeUnavailable(f"{what}: the runtime's shell was stopped")
     return ShellResult(exit_code, stdout, stderr)
@@ -89,5 +89,5 @@ def decode_base64(text: str, what: str) -> bytes:
     except (Base64Error, ValueError):
         decoded = b""
     if not decoded:
-        raise RuntimeUnavailable(f"{what}: the runtime's answer makes no sense")
+        raise nonsense(what)
     return decoded

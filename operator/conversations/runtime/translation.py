@@ -1,4 +1,8 @@
-"""The one place where a pod's answers and silences become errors of ours."""
+"""
+Where a pod's HTTP answers and silences become errors of ours.
+
+What the exit codes of our scripts mean is told next to each script, which knows what it was asked.
+"""
 
 import json
 from collections.abc import Iterator
@@ -61,6 +65,11 @@ def refusal(status: int, body: bytes, what: str) -> ConversationError:
     if status >= 500 or status in (404, 408, 429):
         return RuntimeUnavailable(f"{what}: the runtime answered {status} {detail}".rstrip())
     return FileError(f"{what}: the runtime answered {status} {detail}".rstrip())
+
+
+def nonsense(what: str) -> RuntimeUnavailable:
+    """The error for a 2xx that no agent-server gives: whatever answers there, it is not one."""
+    return RuntimeUnavailable(f"{what}: the runtime's answer makes no sense")
 
 
 def _detail(body: bytes) -> str:
