@@ -14,12 +14,7 @@ from conversations.runtime.files import Content, UploadedFile
 from conversations.runtime.multipart import Multipart, close_source, open_source
 from conversations.runtime.paths import STAGING_PREFIX, encode_path, relative_path, upload_path
 from conversations.runtime.pod_http import PodHttp
-from conversations.runtime.shell import (
-    MAX_COMMAND_BYTES,
-    Exit,
-    ShellResult,
-    run_script,
-)
+from conversations.runtime.shell import MAX_COMMAND_BYTES, Exit, ShellResult, run_script
 
 UPLOAD = "/api/file/upload"
 STALE_MINUTES = 24 * 60
@@ -146,9 +141,9 @@ class Upload:
     def _check(self, result: ShellResult, batch: Sequence[_Item]) -> None:
         if result.exit_code == 0:
             return
-        number = int(result.stdout) if result.stdout.isdecimal() else -1
-        path = next((item.path for item in batch if item.number == number), batch[0].path)
-        raise _refusal(result, path)
+        # Compared as text: what the runtime prints may be a number too long to parse.
+        named = (item.path for item in batch if str(item.number) == result.stdout)
+        raise _refusal(result, next(named, batch[0].path))
 
 
 def plan_items(root: str, paths: Sequence[str]) -> tuple[_Item, ...]:
