@@ -62,7 +62,7 @@ async def test_a_tunnel_leads_to_the_right_pod_or_nowhere(api: Api, tmp_path: Pa
     with pytest.raises(RuntimeUnavailable, match="is gone"):
         await tunnel(find_binary("kubectl"))
     uid = pod["metadata"]["uid"]
-    with pytest.raises(InvalidRequest, match="not installed"):
+    with pytest.raises(InvalidRequest, match="cannot be run"):
         await tunnel("/nonexistent/kubectl", podUID=uid)
     with pytest.raises(RuntimeUnavailable):
         await tunnel("false", podUID=uid)

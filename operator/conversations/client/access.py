@@ -2,11 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from conversations.api.conversation import Conversation
 from conversations.client.port_forward import PortForwards
 from conversations.cluster.connection import in_cluster
+from conversations.core.errors import InvalidRequest
 
 AccessMode = Literal["auto", "direct", "port-forward"]
 
@@ -40,6 +41,13 @@ class _DirectRoute:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+def check_access_mode(mode: AccessMode) -> AccessMode:
+    """The mode, or InvalidRequest: a misspelt one would pass for port-forward."""
+    if mode not in get_args(AccessMode):
+        raise InvalidRequest(f"access={mode!r}: it is one of {', '.join(get_args(AccessMode))}")
+    return mode
 
 
 def choose_access(mode: AccessMode, kubeconfig: str | None, port_forwards: PortForwards) -> Access:

@@ -9,20 +9,9 @@ from typing import Self
 import msgspec
 
 from conversations.api.conversation import Conversation
-from conversations.client.access import AccessMode, choose_access
-from conversations.client.cache import ConversationCache
-from conversations.client.calls import Calls
-from conversations.client.conditions import (
-    is_running,
-    why_not_paused,
-    why_not_ready,
-)
-from conversations.client.keys import SessionKeys
-from conversations.client.lifecycle import Lifecycle
-from conversations.client.port_forward import PortForwards
-from conversations.client.runtimes import Runtimes
-from conversations.client.watched import Watched
-from conversations.cluster.connection import Connection
+from conversations.client.access import AccessMode, check_access_mode
+from conversations.client.conditions import is_running, why_not_paused, why_not_ready
+from conversations.client.parts import Arguments, Parts
 from conversations.core.errors import ConversationFailed, InvalidRequest
 from conversations.runtime.agent_server import (
     LIST_SECONDS,
@@ -33,6 +22,7 @@ from conversations.runtime.agent_server import (
 from conversations.runtime.deadline import deadline
 from conversations.runtime.download import FileStream
 from conversations.runtime.files import Content, FileList, UploadedFile
+from conversations.runtime.paths import normalize_root
 
 CALL_SECONDS = 60.0
 READY_SECONDS = 300.0
@@ -62,23 +52,21 @@ class Conversations:
         kubectl: str = "kubectl",
         workspace: str = WORKSPACE,
     ) -> None:
-        self._namespace = namespace
-        self._kubeconfig = None if kubeconfig is None else str(kubeconfig)
-        self._context = context
-        self._access_mode: AccessMode = access
-        self._kubectl = kubectl
-        self._workspace = workspace
+        self._given = Arguments(
+            namespace=namespace,
+            kubeconfig=None if kubeconfig is None else str(kubeconfig),
+            context=context,
+            access=check_access_mode(access),
+            kubectl=kubectl,
+            workspace=normalize_root(workspace),
+        )
+        self._opened: Parts | None = None
 
     async def __aenter__(self) -> Self:
-        self._connection = await Connection.open(kubeconfig=self._kubeconfig, context=self._context)
-        self._assemble()
-        try:
-            async with deadline(CALL_SECONDS, "first look at the cluster"):
-                await self._calls.check_access()
-                await self._cache.start()
-        except BaseException:
-            await self.aclose()
-            raise
+        if self._opened is not None:
+            raise RuntimeError("this client is open already: make another one, or share this")
+        async with deadline(CALL_SECONDS, "first look at the cluster"):
+            self._opened = await Parts.open(self._given)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,15 +74,15 @@ class Conversations:
 
     async def aclose(self) -> None:
         """Stop watching and close every connection and tunnel.  Conversations go on."""
-        await self._cache.stop()
-        await self._runtimes.aclose()
-        await self._connection.close()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
 
     # --- find
 
     async def get(self, session_id: str) -> Conversation | None:
         """The conversation of a session, or None."""
-        found = self._cache.find(session_id)
+        found = self._parts.cache.find(session_id)
         return None if found is None else found.model
 
     async def list(
@@ -102,7 +90,7 @@ class Conversations:
     ) -> list[Conversation]:
         """All conversations, or those of a user, or of these sessions; an empty collection: none."""
         models = []
-        for number, found in enumerate(self._cache.select(user, session_ids)):
+        for number, found in enumerate(self._parts.cache.select(user, session_ids)):
             models.append(found.model)
             if number % 200 == 199:
                 await asyncio.sleep(0)  # Thousands at once would hold up the event loop.
@@ -110,7 +98,7 @@ class Conversations:
 
     async def is_running(self, session_id: str) -> bool:
         """Whether it can serve a request now."""
-        found = self._cache.find(session_id)
+        found = self._parts.cache.find(session_id)
         return found is not None and is_running(found.model)
 
     # --- change
@@ -132,7 +120,7 @@ class Conversations:
         """
         spec = build_spec(session_id, user=user, template=template, image=image, env=env)
         async with deadline(timeout_seconds, f"start of {session_id!r}") as until:
-            return (await self._lifecycle.start(session_id, spec, until)).model
+            return (await self._parts.lifecycle.start(session_id, spec, until)).model
 
     async def wait_ready(
         self, session_id: str, *, timeout_seconds: float = READY_SECONDS
@@ -144,7 +132,7 @@ class Conversations:
         DeadlineExceeded with the last reason, ConversationNotFound if it is deleted.
         """
         async with deadline(timeout_seconds, f"{session_id!r} becoming ready") as until:
-            return await self._lifecycle.wait(session_id, why_not_ready, until)
+            return await self._parts.lifecycle.wait(session_id, why_not_ready, until)
 
     async def pause(
         self, session_id: str, *, wait: bool = True, timeout_seconds: float = PAUSE_SECONDS
@@ -155,14 +143,14 @@ class Conversations:
         ConversationFailed with reason PauseRefused where files would be lost; it then runs on.
         """
         async with deadline(timeout_seconds, f"pause of {session_id!r}") as until:
-            written = await self._lifecycle.set_mode(session_id, "Paused", until)
+            written = await self._parts.lifecycle.set_mode(session_id, "Paused", until)
             if not wait:
                 return written.model
             try:
-                return await self._lifecycle.wait(session_id, why_not_paused, until)
+                return await self._parts.lifecycle.wait(session_id, why_not_paused, until)
             except ConversationFailed:
                 # A wish that stays would be granted some day, when nobody expects it.
-                await self._lifecycle.set_mode(session_id, "Running", until)
+                await self._parts.lifecycle.set_mode(session_id, "Running", until)
                 raise
 
     async def resume(
@@ -170,12 +158,12 @@ class Conversations:
     ) -> Conversation:
         """Ask for the pod again, on the same key and workspace; wait_ready says when it is there."""
         async with deadline(timeout_seconds, f"resume of {session_id!r}") as until:
-            return (await self._lifecycle.set_mode(session_id, "Running", until)).model
+            return (await self._parts.lifecycle.set_mode(session_id, "Running", until)).model
 
     async def close(self, session_id: str, *, timeout_seconds: float = CALL_SECONDS) -> None:
         """Delete the conversation with its pod, key and (by the template's policy) workspace."""
         async with deadline(timeout_seconds, f"close of {session_id!r}") as until:
-            await self._lifecycle.close(session_id, until)
+            await self._parts.lifecycle.close(session_id, until)
 
     # --- files
 
@@ -244,32 +232,19 @@ class Conversations:
 
     # --- inside
 
-    def _assemble(self) -> None:
-        namespace = self._namespace or self._connection.namespace
-        self._calls = Calls(self._connection, namespace)
-        self._cache = ConversationCache(self._connection, namespace, self._pod_gone)
-        self._lifecycle = Lifecycle(self._calls, self._cache)
-        self._keys = SessionKeys(self._calls)
-        flags = [
-            *(["--kubeconfig", self._kubeconfig] if self._kubeconfig else []),
-            *(["--context", self._context] if self._context else []),
-        ]
-        tunnels = PortForwards(self._connection, namespace, self._kubectl, flags)
-        access = choose_access(self._access_mode, self._kubeconfig, tunnels)
-        self._runtimes = Runtimes(self._keys, access, self._lifecycle.reload, self._workspace)
-
-    def _pod_gone(self, old: Watched) -> None:
-        self._keys.forget(old.metadata.uid)
-        if old.pod_uid is not None:
-            self._runtimes.forget(old.pod_uid)
+    @property
+    def _parts(self) -> Parts:
+        if self._opened is None:
+            raise RuntimeError("the client is not open: use it within `async with`")
+        return self._opened
 
     @asynccontextmanager
     async def _runtime(
         self, session_id: str, what: str, seconds: float
     ) -> AsyncIterator[AgentServer]:
         async with deadline(seconds, f"{what} of {session_id!r}") as until:
-            conversation = (await self._lifecycle.find(session_id, until)).model
-            async with self._runtimes.use(conversation, until) as runtime:
+            conversation = (await self._parts.lifecycle.find(session_id, until)).model
+            async with self._parts.runtimes.use(conversation, until) as runtime:
                 yield runtime
 
 

@@ -84,13 +84,16 @@ class PortForwards:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
             )
-        except FileNotFoundError:
+        except OSError:
             raise InvalidRequest(
-                f"{command[0]!r} is not installed: outside a cluster pods are reached through "
+                f"{command[0]!r} cannot be run: outside a cluster pods are reached through "
                 "kubectl port-forward; name it with kubectl=, or use access='direct'"
             ) from None
         try:
             local_port = await asyncio.wait_for(_local_port(process), START_SECONDS)
+        except TimeoutError:
+            await _end(process)
+            raise RuntimeUnavailable("kubectl port-forward has nothing to say") from None
         except BaseException:
             await _end(process)
             raise

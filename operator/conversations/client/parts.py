@@ -1,0 +1,78 @@
+"""What an open client consists of: put together once it is connected, taken apart when it closes."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from conversations.client.access import AccessMode, choose_access
+from conversations.client.cache import ConversationCache
+from conversations.client.calls import Calls
+from conversations.client.keys import SessionKeys
+from conversations.client.lifecycle import Lifecycle
+from conversations.client.port_forward import PortForwards
+from conversations.client.runtimes import Runtimes
+from conversations.client.watched import Watched
+from conversations.cluster.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the caller of `Conversations` gave."""
+
+    namespace: str | None
+    kubeconfig: str | None
+    context: str | None
+    access: AccessMode
+    kubectl: str
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that lives as long as the connection."""
+
+    connection: Connection
+    cache: ConversationCache
+    lifecycle: Lifecycle
+    runtimes: Runtimes
+
+    @classmethod
+    async def open(cls, given: Arguments) -> Self:
+        """Connected, and holding a complete copy of the namespace's Conversations."""
+        connection = await Connection.open(kubeconfig=given.kubeconfig, context=given.context)
+        calls = Calls(connection, given.namespace or connection.namespace)
+        parts = cls.assemble(given, connection, calls)
+        try:
+            await calls.check_access()
+            await parts.cache.start()
+        except BaseException:
+            await parts.aclose()
+            raise
+        return parts
+
+    @classmethod
+    def assemble(cls, given: Arguments, connection: Connection, calls: Calls) -> Self:
+        def pod_gone(old: Watched) -> None:
+            keys.forget(old.metadata.uid)
+            if old.pod_uid is not None:
+                runtimes.forget(old.pod_uid)
+
+        namespace = given.namespace or connection.namespace
+        cache = ConversationCache(connection, namespace, pod_gone)
+        lifecycle, keys = Lifecycle(calls, cache), SessionKeys(calls)
+        tunnels = PortForwards(connection, namespace, given.kubectl, _kubectl_flags(given))
+        access = choose_access(given.access, given.kubeconfig, tunnels)
+        runtimes = Runtimes(keys, access, lifecycle.reload, given.workspace)
+        return cls(connection, cache, lifecycle, runtimes)
+
+    async def aclose(self) -> None:
+        """Stop watching and close every connection and tunnel."""
+        await self.cache.stop()
+        await self.runtimes.aclose()
+        await self.connection.close()
+
+
+def _kubectl_flags(given: Arguments) -> list[str]:
+    return [
+        *(["--kubeconfig", given.kubeconfig] if given.kubeconfig else []),
+        *(["--context", given.context] if given.context else []),
+    ]
