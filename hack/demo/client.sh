@@ -2,11 +2,17 @@
 
 run_sample() {
     say "A Conversation, as a platform engineer applies it:"
-    step "kubectl apply -f manifests/samples/conversation.yaml" in_namespace apply -f manifests/samples/conversation.yaml
+    step "kubectl apply -f manifests/samples/conversation.yaml" apply_sample
     step "its runtime is Ready" in_namespace wait conversation/first --for=condition=Ready --timeout=300s
     show in_namespace get conversation first
     step "it has one pod" check_one_pod first
     show in_namespace get pods --selector "conversation-operator.io/conversation-uid=$(conversation_uid first)"
+}
+
+# Somebody who looked around after an earlier run may have paused it, which applying again would not undo.
+apply_sample() {
+    in_namespace apply -f manifests/samples/conversation.yaml
+    in_namespace patch conversation first --type merge --patch '{"spec":{"mode":"Running"}}'
 }
 
 conversation_uid() {

@@ -21,4 +21,10 @@ use_named_cluster() {
     CONTEXT=$(kubectl config current-context) || fail "KUBECONFIG ($KUBECONFIG) has no current context"
     say "Using your cluster, context $CONTEXT, namespace $NAMESPACE:"
     step "it answers" kubectl --request-timeout=10s get --raw /readyz
+    step "it has a default StorageClass" has_default_storage_class
+}
+
+has_default_storage_class() {
+    kubectl get storageclass --output 'jsonpath={.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}' | grep --word-regexp true ||
+        fail "the demo's files need a volume: mark a StorageClass as default"
 }

@@ -1,5 +1,6 @@
-# Where the two images come from.  Sets OPERATOR_IMAGE and AGENT_SERVER_IMAGE.
+# Where the two images come from.  Sets OPERATOR_IMAGE, AGENT_SERVER_IMAGE, and BUILD where they were built here.
 
+BUILD=""
 ARCHIVES=("$CACHE/images/operator.tar" "$CACHE/images/agent-server.tar")
 
 provide_images() {
@@ -13,6 +14,7 @@ provide_images() {
     name_images ""
     say "Images:"
     images/build.sh all | sed 's/^/  /'
+    BUILD=$(cut -c1-16 "$CACHE/images/operator.stamp")
     "load_into_$loader"
 }
 

@@ -21,14 +21,14 @@ upgrade_release() {
 }
 
 set_image_options() {
-    local name=${OPERATOR_IMAGE%%@*} tag=latest digest="" stamp=$CACHE/images/operator.stamp
+    local name=${OPERATOR_IMAGE%%@*} tag=latest digest=""
     [[ $OPERATOR_IMAGE != *@* ]] || digest=${OPERATOR_IMAGE#*@}
     # A colon before the last slash belongs to a registry's port.
     [[ ${name##*/} != *:* ]] || tag=${name##*:} name=${name%:*}
     IMAGE_OPTIONS=(--set-string "operator.image.repository=$name,operator.image.tag=$tag,operator.image.digest=$digest"
         --set-string "defaultTemplate.image=$AGENT_SERVER_IMAGE")
     # Built again, an image keeps its tag; only a changed pod gets the new one.
-    [[ ! -f $stamp ]] || IMAGE_OPTIONS+=(--set-string "operator.podAnnotations.demo/image=$(cut -c1-16 "$stamp")")
+    [[ -z $BUILD ]] || IMAGE_OPTIONS+=(--set-string "operator.podAnnotations.demo/image=$BUILD")
 }
 
 # In the cluster of ours the CRDs are this checkout's.  Elsewhere they may be another release's, and stay that.
