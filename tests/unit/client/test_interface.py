@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,19 @@ def test_what_is_not_asked_for_is_not_in_the_spec() -> None:
     }
     with pytest.raises(InvalidRequest):
         build_spec("s", user=None, template="t", image=None, env={"A": "\ud800"})
+
+
+async def test_a_client_that_is_not_open_says_so() -> None:
+    conversations = client.Conversations()
+    with pytest.raises(RuntimeError, match="async with"):
+        await conversations.list()
+    await conversations.aclose()
+
+
+@pytest.mark.parametrize("wrong", [{"access": "portforward"}, {"workspace": "project"}])
+def test_arguments_are_checked_before_anything_is_opened(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=next(iter(wrong))):
+        client.Conversations(**wrong)
 
 
 @pytest.mark.parametrize(
