@@ -6,83 +6,45 @@ its writes, and instead of being told each event of a deletion.  The scenarios r
 because most of their time is waiting.
 """
 
-import asyncio
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.rig import faults
 from tests.rig.cluster import Cluster
-from tests.rig.disturb import Outcome, Rehearsal
+from tests.rig.disturb import Outcome
 from tests.rig.faults import EventFault, Moment, WriteFault
+from tests.rig.points import Point, play_everywhere
 from tests.rig.scenarios import DELETING, WRITING, Scenario
 from tests.rig.side_by_side import Complaints, selected, side_by_side, told
-from tests.rig.world import World, namespace_world, run_operator
+from tests.rig.world import World
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
-POINTS = 8
-"""How many crashes one world goes through, one after the other."""
 
-pytestmark = pytest.mark.timeout(600)
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where to kill: a write before or after it is done, or an event instead of its delivery."""
-
-    number: int
-    moment: Moment | None
-    label: str
-
-    def fault(self, world: World) -> WriteFault | EventFault:
-        effect = faults.kill(world.operator.kill)
-        if self.moment is None:
-            return EventFault(self.number, effect)
-        return WriteFault(self.number, self.moment, effect)
+pytestmark = pytest.mark.timeout(420)
 
 
 def crash_points(scenario: Scenario, wanted: Outcome) -> list[Point]:
+    """Before and after each write; for a deletion, instead of being told each event too."""
     points = [
-        Point(number, moment, f"{moment} {number}: {write}")
+        Point(f"{moment} {number}: {write}", partial(crash_at_write, number, moment))
         for number, write in enumerate(wanted.writes, start=1)
         for moment in MOMENTS
     ]
     if scenario in DELETING:
         events = range(1, wanted.events + 1)
-        points += [Point(number, None, f"at event {number}") for number in events]
+        points += [
+            Point(f"at event {number}", partial(crash_at_event, number)) for number in events
+        ]
     return points
 
 
-async def crash_everywhere(cluster: Cluster, folder: Path, scenario: Scenario) -> Complaints:
-    """Record in one world; what is too much for it is played in others."""
-    async with namespace_world(cluster, folder) as world:
-        await run_operator(world, scenario.workspace)
-        wanted = await Rehearsal(world, scenario).undisturbed()
-        points = crash_points(scenario, wanted)
-        more = [points[i : i + POINTS] for i in range(POINTS, len(points), POINTS)]
-        found = await asyncio.gather(
-            crash_at(world, scenario, wanted, points[:POINTS]),
-            *(crash_elsewhere(cluster, folder, scenario, wanted, chunk) for chunk in more),
-        )
-        return {label: lines for part in found for label, lines in part.items()}
+def crash_at_write(number: int, moment: Moment, world: World) -> WriteFault:
+    return WriteFault(number, moment, faults.kill(world.operator.kill))
 
 
-async def crash_elsewhere(
-    cluster: Cluster, folder: Path, scenario: Scenario, wanted: Outcome, points: list[Point]
-) -> Complaints:
-    async with namespace_world(cluster, folder) as world:
-        await run_operator(world, scenario.workspace)
-        return await crash_at(world, scenario, wanted, points)
-
-
-async def crash_at(
-    world: World, scenario: Scenario, wanted: Outcome, points: list[Point]
-) -> Complaints:
-    rehearsal = Rehearsal(world, scenario)
-    found = {p.label: await rehearsal.with_fault(wanted, p.fault(world)) for p in points}
-    return {label: lines for label, lines in found.items() if lines}
+def crash_at_event(number: int, world: World) -> EventFault:
+    return EventFault(number, faults.kill(world.operator.kill))
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +56,8 @@ def complaints(
 ) -> dict[str, Complaints]:
     """By scenario: where a run with a crash did not end as the one without."""
     folder = tmp_path_factory.mktemp("crash")
-    scenarios = selected(request, "scenario")
-    return side_by_side({s.name: partial(crash_everywhere, cluster, folder, s) for s in scenarios})
+    play = partial(play_everywhere, cluster, folder, points_of=crash_points)
+    return side_by_side({s.name: partial(play, s) for s in selected(request, "scenario")})
 
 
 @pytest.mark.parametrize("scenario", [*WRITING, *DELETING], ids=lambda scenario: scenario.name)

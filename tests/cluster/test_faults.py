@@ -13,13 +13,14 @@ import pytest
 
 from tests.rig import faults
 from tests.rig.cluster import Cluster
-from tests.rig.disturb import Rehearsal
+from tests.rig.disturb import Outcome, Rehearsal
 from tests.rig.faults import Moment, WriteFault
+from tests.rig.points import Point, play_everywhere
 from tests.rig.scenarios import COLD_START_WITH_CLAIM, RESUME, WRITING, Scenario
 from tests.rig.side_by_side import Complaints, Run, selected, side_by_side, told
-from tests.rig.world import namespace_world, run_operator
+from tests.rig.world import World, namespace_world, run_operator
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(420)
 
 FAULTS: dict[str, tuple[Moment, faults.Effect]] = {
     "reply lost": ("after", faults.lose_reply),
@@ -34,18 +35,16 @@ HANGING = {COLD_START_WITH_CLAIM: 4, RESUME: 2}
 """How many writes of the scenario are made to hang."""
 
 
-async def disturb_everywhere(cluster: Cluster, folder: Path, scenario: Scenario) -> Complaints:
-    async with namespace_world(cluster, folder) as world:
-        await run_operator(world, scenario.workspace)
-        rehearsal = Rehearsal(world, scenario)
-        wanted = await rehearsal.undisturbed()
-        complaints: Complaints = {}
-        for number, write in enumerate(wanted.writes, start=1):
-            for kind, (moment, effect) in FAULTS.items():
-                fault = WriteFault(number, moment, effect)
-                if found := await rehearsal.with_fault(wanted, fault):
-                    complaints[f"{kind} at {number}: {write}"] = found
-        return complaints
+def fault_points(scenario: Scenario, wanted: Outcome) -> list[Point]:
+    return [
+        Point(f"{kind} at {number}: {write}", partial(fault_at, number, kind))
+        for number, write in enumerate(wanted.writes, start=1)
+        for kind in FAULTS
+    ]
+
+
+def fault_at(number: int, kind: str, world: World) -> WriteFault:
+    return WriteFault(number, *FAULTS[kind])
 
 
 async def hang_once(cluster: Cluster, folder: Path, scenario: Scenario, number: int) -> list[str]:
@@ -74,10 +73,8 @@ def complaints(
 ) -> dict[str, Complaints]:
     """By scenario: where a disturbed run did not end as the one without."""
     folder = tmp_path_factory.mktemp("faults")
-    runs: dict[str, Run] = {
-        scenario.name: partial(disturb_everywhere, cluster, folder, scenario)
-        for scenario in selected(request, "scenario")
-    }
+    play = partial(play_everywhere, cluster, folder, points_of=fault_points)
+    runs: dict[str, Run] = {s.name: partial(play, s) for s in selected(request, "scenario")}
     for scenario in selected(request, "hanging"):
         runs[f"{scenario.name} hanging"] = partial(hang_everywhere, cluster, folder, scenario)
     return side_by_side(runs)
