@@ -123,7 +123,7 @@ class Reflector(Generic[T]):
                 self._stale = True
             except (ConversationError, msgspec.DecodeError) as error:
                 logger.warning("watch of %s: %s", self._path, error)
-                self.failing_since = self.failing_since or began
+                self.failing_since = self.failing_since or time.monotonic()
                 retry_after = error.retry_after if isinstance(error, ApiUnavailable) else None
                 self._stale = self._stale or attempt + 1 >= GIVE_UP_AFTER
             attempt = 0 if time.monotonic() - began >= STEADY_SECONDS else attempt + 1
