@@ -9,9 +9,11 @@ NOT_SEEN = "the operator has not looked at it yet"
 
 
 def is_running(conversation: Conversation) -> bool:
-    """Whether it is wanted running and can serve a request now."""
+    """Whether it can serve a request now, and nobody has just asked for a pause."""
     ready = conversation.condition(ConditionType.READY)
-    return conversation.spec.mode == "Running" and ready is not None and ready.status == "True"
+    return (
+        ready is not None and ready.status == "True" and not _is_pause_pending(conversation, ready)
+    )
 
 
 def why_not_ready(conversation: Conversation) -> str | None:
@@ -53,11 +55,16 @@ def require_runtime(conversation: Conversation) -> None:
         raise ConversationNotReady(Reason.BOOTING, NOT_SEEN)
     if ready.status != "True":
         raise ConversationNotReady(ready.reason, ready.message)
-    current = ready.observed_generation >= conversation.metadata.generation
-    if conversation.spec.mode == "Paused" and not current:
+    if _is_pause_pending(conversation, ready):
         raise ConversationNotReady(Reason.PAUSING, "a pause was asked for")
     if not (conversation.status.url and conversation.status.pod_uid):
         raise ConversationNotReady(Reason.BOOTING, "the operator does not name its pod yet")
+
+
+def _is_pause_pending(conversation: Conversation, ready: Condition) -> bool:
+    # One that the operator has looked at and refused leaves the runtime as it is.
+    unseen = ready.observed_generation < conversation.metadata.generation
+    return conversation.spec.mode == "Paused" and unseen
 
 
 def _current(conversation: Conversation, kind: ConditionType) -> Condition | None:

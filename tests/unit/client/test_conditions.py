@@ -120,6 +120,7 @@ def test_who_has_files(conversation: Conversation, reason: str | None) -> None:
         (a_conversation(READY), True),
         (a_conversation(OLD_READY), True),
         (a_conversation(OLD_READY, mode="Paused"), False),
+        (a_conversation(READY, REFUSED, mode="Paused"), True),
     ],
 )
 def test_who_is_running(conversation: Conversation, running: bool) -> None:
