@@ -70,7 +70,6 @@ class Reflector(Generic[T]):
     ) -> None:
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
-        self.last_contact = time.monotonic()
         self.failing_since: float | None = None
         self.inactivity_seconds = INACTIVITY_SECONDS
         self._connection = connection
@@ -152,7 +151,6 @@ class Reflector(Generic[T]):
             )
             page = self._decode_page(payload)
             seen.update((item.metadata.name, item) for item in page.items or [])
-            self.last_contact = time.monotonic()
             token = page.metadata.continue_
             if not token:
                 break
@@ -239,7 +237,6 @@ class Reflector(Generic[T]):
         ) as lines:
             self.failing_since = None
             async for line in lines:
-                self.last_contact = time.monotonic()
                 self._take(self._event.decode(line))
 
     def _take(self, event: Event) -> None:
