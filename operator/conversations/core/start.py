@@ -23,14 +23,16 @@ def why_not_start(world: World) -> Finding | None:
     if spec.image is not None and not _may_use(spec.image, template):
         return Finding(
             Reason.IMAGE_NOT_ALLOWED,
-            f"spec.image {spec.image!r} is not in allowedImages of RuntimeTemplate {spec.template!r}.",
+            f"spec.image {spec.image!r} is not in allowedImages of RuntimeTemplate {spec.template!r}; "
+            "choose one that is, or have an admin allow it.",
         )
     blueprint = {entry["name"] for entry in template.container.get("env", [])}
     taken = sorted(variable.name for variable in spec.env if variable.name in blueprint)
     if taken:
         return Finding(
             Reason.ENV_NOT_ALLOWED,
-            f"spec.env sets {', '.join(taken)}, which RuntimeTemplate {spec.template!r} sets itself.",
+            f"spec.env sets {', '.join(taken)}, which RuntimeTemplate {spec.template!r} sets itself; "
+            "remove it from spec.env.",
         )
     return None
 
