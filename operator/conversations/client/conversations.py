@@ -184,7 +184,7 @@ class Conversations:
     async def read_file(
         self, session_id: str, path: str, *, timeout_seconds: float = TRANSFER_SECONDS
     ) -> bytes:
-        """A whole file in memory; `open_file` and `download_file` are for big ones."""
+        """A whole file as bytes; `read_text` is for text, `open_file` and `download_file` for big ones."""
         async with self.open_file(session_id, path, timeout_seconds=timeout_seconds) as stream:
             return await stream.read()
 
