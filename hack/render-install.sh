@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 readonly namespace=conversation-operator
 readonly target=manifests/install.yaml
 cache=${CONVERSATION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/conversation-operator}
-helm=$(PATH="$cache/bin:$PATH" command -v helm) || { echo "helm is not installed: make cluster-up builds it" >&2; exit 1; }
+helm=$(PATH="$cache/bin:$PATH" command -v helm) || { echo "no helm here: make helm builds it" >&2; exit 1; }
 
 render() {
     cat <<EOF

@@ -5,8 +5,6 @@ differs and fails.
 
 import argparse
 import difflib
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,18 +64,8 @@ def find_drift(rendered: dict[str, str], root: Path) -> str:
     return "".join(drift)
 
 
-def find_helm() -> str | None:
-    """The helm that hack/cluster built, or the machine's own."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = os.environ.get("CONVERSATION_OPERATOR_CACHE") or Path(home) / "conversation-operator"
-    return shutil.which("helm", path=f"{Path(cache) / 'bin'}:{os.environ.get('PATH', '')}")
-
-
 def render_install(*arguments: str) -> int:
     """manifests/install.yaml, which only helm can render."""
-    if find_helm() is None:
-        sys.stderr.write("manifests/install.yaml left alone: no helm here, see hack/cluster\n")
-        return 0
     return subprocess.run([ROOT / RENDER_INSTALL, *arguments], cwd=ROOT).returncode
 
 
