@@ -111,8 +111,13 @@ class Kube:
         body = {"preconditions": {"uid": uid}}
         try:
             payload = await self._connection.request("DELETE", f"{self._pods}/{name}", body=body)
-        except (NotFound, Conflict):
+        except NotFound:
             return None
+        except Conflict:
+            found = await self.get_pod(name)
+            if found is None or found.metadata.uid != uid:
+                return None
+            raise  # It lives: the conflict was about something else.
         answer = msgspec.json.decode(payload, type=_Deleted)
         leaving = answer.kind == "Pod" and answer.metadata.deletion_timestamp is not None
         return answer.metadata if leaving else None

@@ -253,7 +253,8 @@ class Reflector(Generic[T]):
         self._resource_version = new.metadata.resource_version
         if event.type == "DELETED":
             self._gone.discard(new.metadata.uid)
-            if self._is_news(new):
+            # Not `_is_news`: the answer to a DELETE that ends an object at once has this very version.
+            if version_of(new) >= self._version(new):
                 self._drop(new.metadata.name)
         elif self._is_news(new) and new.metadata.uid not in self._gone:
             self._put(new)
