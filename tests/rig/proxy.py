@@ -21,9 +21,9 @@ from tests.rig.record import Call, Entry, Record, parse_call
 NOT_FORWARDED = frozenset(
     {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"}
 )
-GONE = (
-    b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",'
-    b'"reason":"Expired","message":"too old resource version","code":410}}\n'
+ERROR_EVENT = (
+    '{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",'
+    '"message":"the test ends the watch","code":%d}}\n'
 )
 
 
@@ -59,10 +59,10 @@ class Proxy:
         self._frozen = frozenset()
         self._thaw.set()
 
-    def expire_watches(self) -> None:
-        """End all watches with a 410, as after a compaction."""
+    def expire_watches(self, code: int = 410) -> None:
+        """End all watches with an error in the stream: 410 as after a compaction."""
         for watch in self._watches:
-            watch.interrupt(GONE)
+            watch.interrupt((ERROR_EVENT % code).encode())
 
     def cut_watches(self) -> None:
         """End all watches in the middle, as when a load balancer restarts."""
