@@ -1,30 +1,31 @@
 """The operator's Role is exactly what the operator does: no missing verb, no spare one."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conversations.cluster.permissions import OPERATOR_RULES
 from tests.rig.api import Api
 from tests.rig.cluster import Cluster
-from tests.rig.manifests import BEHAVIOUR, PERSISTENT, a_conversation, a_template
+from tests.rig.manifests import PERSISTENT, a_conversation, a_template
 from tests.rig.observe import wait_ready, wait_reason
 from tests.rig.operator import Operator
 from tests.rig.record import flatten_rules
-from tests.rig.scenarios import SECRET_LOST
+from tests.rig.scenarios import POD_DELETED, POD_EVICTED, SECRET_LOST
 from tests.rig.waiting import eventually
 from tests.rig.world import World, open_world, wait_accepted
 
 LEASE = "conversation-operator"
-BACKED_OFF_SECONDS = 40
-"""The second replacement waits 10 s."""
+FOREIGN_SPEC = {"containers": [{"name": "other", "image": "other"}]}
 
 
 @pytest.mark.timeout(240)
 async def test_the_record_equals_the_role(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()
-    (templates / "default.yaml").write_text(_yaml(a_template(workspace=PERSISTENT)))
+    (templates / "default.yaml").write_text(yaml.safe_dump(a_template(workspace=PERSISTENT)))
     async with open_world(cluster, api, tmp_path) as world:
         operator = await world.add_operator(lease=LEASE, templates_dir=str(templates))
         await operator.start()
@@ -36,28 +37,30 @@ async def test_the_record_equals_the_role(cluster: Cluster, api: Api, tmp_path: 
         assert record.granted_rules() == flatten_rules(OPERATOR_RULES)
 
 
-def _yaml(manifest: object) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(manifest))
-
-
 async def live_through_everything(world: World, operator: Operator) -> None:
     """Every path that talks to the API server in a way of its own."""
     api = world.api
     await api.create("conversations", a_conversation())
-    before = await wait_ready(api, "talk")
-    await pause_and_resume(api)
-    before = await wait_ready(api, "talk")
-    await SECRET_LOST.trigger(api, before)
-    await eventually(lambda: SECRET_LOST.is_done(api, before), 40, "a new session key")
-    before = await wait_ready(api, "talk")
-    await api.patch("pods", before["status"]["podName"], _behave("evict"))
-    await wait_ready(api, "talk", BACKED_OFF_SECONDS, not_pod=before["status"]["podUID"])
-    await eventually(lambda: _has_event(api), 20, "an Event")
+    await wait_ready(api, "talk")
+    for scenario in (POD_DELETED, SECRET_LOST, POD_EVICTED):
+        await pause_and_resume(api)
+        before = await wait_ready(api, "talk")
+        await scenario.trigger(api, before)
+        await eventually(partial(scenario.is_done, api, before), 40, scenario.name)
+    await eventually(partial(has_event, api), 20, "an Event")
+    await meet_a_foreign_pod(api)
     assert await operator.terminate() == 0
     await operator.start()
     await wait_ready(api, "talk")
+
+
+async def meet_a_foreign_pod(api: Api) -> None:
+    made = await api.create("conversations", a_conversation("taken", mode="Paused"))
+    await wait_reason(api, "taken", "Paused")
+    pod = {"metadata": {"name": f"conv-{made['metadata']['uid']}"}, "spec": FOREIGN_SPEC}
+    await api.create("pods", pod)
+    await api.patch("conversations", "taken", {"spec": {"mode": "Running"}})
+    await wait_reason(api, "taken", "NameTaken")
 
 
 async def pause_and_resume(api: Api) -> None:
@@ -66,10 +69,6 @@ async def pause_and_resume(api: Api) -> None:
     await api.patch("conversations", "talk", {"spec": {"mode": "Running"}})
 
 
-def _behave(behaviour: str) -> dict[str, object]:
-    return {"metadata": {"annotations": {BEHAVIOUR: behaviour}}}
-
-
-async def _has_event(api: Api) -> bool:
+async def has_event(api: Api) -> bool:
     events = await api.list("events", fieldSelector="involvedObject.kind=Conversation")
     return bool(events)

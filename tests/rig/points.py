@@ -11,7 +11,7 @@ from tests.rig.scenarios import Scenario
 from tests.rig.side_by_side import Complaints
 from tests.rig.world import World, namespace_world, run_operator
 
-POINTS = 9
+POINTS = 12
 """How many disturbed runs one world goes through, one after the other."""
 
 

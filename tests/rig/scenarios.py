@@ -9,7 +9,8 @@ from tests.rig.manifests import BEHAVIOUR, EMPTY_DIR, PERSISTENT, a_conversation
 from tests.rig.observe import children, is_ready, ready_reason, wait_ready, wait_reason
 
 TALK = "talk"
-SETTLE_SECONDS = 40
+SETTLE_SECONDS = 90
+"""Long, because a killed operator may have to queue for its restart on a small machine."""
 
 Before = Manifest
 """The conversation as it was before the trigger; empty where there was none."""
