@@ -24,6 +24,7 @@ from tests.rig.operator import Operator
 
 LIE_SECONDS = 5.0
 TICK_SECONDS = 0.2
+SHOWN = 10
 WATCHED = ("pods", "conversations", "secrets", "events")
 
 
@@ -61,6 +62,8 @@ class Invariants:
         if resource == "conversations":
             path = f"/apis/conversation-operator.io/v1alpha1/{path.removeprefix('/api/v1/')}"
         answer = await self._api.request("GET", path)
+        if store := self._store(resource):
+            store.clear()  # What vanished while nobody watched is not among the items.
         for manifest in answer["items"]:
             self._observe(resource, "ADDED", manifest)
         return str(answer["metadata"]["resourceVersion"])
@@ -71,14 +74,16 @@ class Invariants:
             self._learn_keys(manifest)
             return
         self._texts[resource].add(json.dumps(manifest))
-        store = {"pods": self._pods, "conversations": self._conversations}.get(resource)
-        if store is None:
+        if (store := self._store(resource)) is None:
             return
         store.pop(name, None)
         if kind != "DELETED":
             store[name] = manifest
         if resource == "pods":
             self._check_single(manifest)
+
+    def _store(self, resource: str) -> dict[str, Manifest] | None:
+        return {"pods": self._pods, "conversations": self._conversations}.get(resource)
 
     def _learn_keys(self, secret: Manifest) -> None:
         if CONVERSATION_UID in secret["metadata"].get("labels", {}):
@@ -102,7 +107,9 @@ class Invariants:
             if not serving or self._is_truthful(conversation):
                 self._untrue_since.pop(name, None)
             elif now - self._untrue_since.setdefault(name, now) > LIE_SECONDS:
-                self.violations.append(f"I3: {name} claims Ready: {conversation['status']}")
+                self.violations.append(
+                    f"I3: {name} claims Ready on {conversation['status']['podUID']}"
+                )
                 self._untrue_since[name] = now
 
     def _is_truthful(self, conversation: Manifest) -> bool:
@@ -137,7 +144,7 @@ async def watched(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     invariants.check_keys(await _outputs(operators()))
-    assert not invariants.violations, "\n".join(invariants.violations)
+    assert not invariants.violations, "\n".join(invariants.violations[:SHOWN])
 
 
 def _raise_failure(tasks: list["asyncio.Task[None]"]) -> None:
