@@ -4,8 +4,10 @@ import base64
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
-from conversations.api.labels import SESSION_KEY
+from conversations.api.group import API_VERSION, CONVERSATION_KIND
+from conversations.api.labels import RUNTIME_PORT, SESSION_KEY
 from conversations.client import Conversation
 from conversations.core.names import children_name
 from tests.rig.api import Api, Manifest
@@ -47,3 +49,27 @@ async def give_key(api: Api, target: Conversation, key: str) -> str:
         },
     )
     return sha256(key.encode()).hexdigest()
+
+
+async def give_pod(api: Api, target: Conversation, url: str) -> dict[str, str]:
+    """Make a pod of the conversation's own, Ready at that url; returns what the status says of it."""
+    name, place = children_name(target.metadata.uid), urlsplit(url)
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": CONVERSATION_KIND,
+        "name": target.metadata.name,
+        "uid": target.metadata.uid,
+        "controller": True,
+    }
+    metadata = {
+        "name": name,
+        "annotations": {RUNTIME_PORT: str(place.port)},
+        "ownerReferences": [owner],
+    }
+    # No scheduler of that name: the pod stays as the test writes it.
+    spec = {"schedulerName": "nobody", "containers": [{"name": "runtime", "image": "any"}]}
+    pod = await api.create("pods", {"metadata": metadata, "spec": spec})
+    ready = {"type": "Ready", "status": "True"}
+    seen = {"phase": "Running", "podIP": place.hostname, "conditions": [ready]}
+    await api.patch("pods/status", name, {"status": seen | {"podIPs": [{"ip": place.hostname}]}})
+    return {"podName": name, "podUID": pod["metadata"]["uid"], "url": url}

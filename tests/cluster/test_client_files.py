@@ -24,9 +24,10 @@ from conversations.client import (
     RuntimeUnavailable,
     Unauthorized,
 )
+from conversations.client.runtimes import LOOK_SECONDS
 from conversations.cluster.permissions import CLIENT_RULES
 from conversations.core.names import children_name
-from tests.cluster.acting import condition, give_key, report, report_ready
+from tests.cluster.acting import condition, give_key, give_pod, report, report_ready
 from tests.contract.agent_server import AgentServerProcess, start_process
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
@@ -70,9 +71,8 @@ async def ready(api: Api, client: Conversations, server: AgentServerProcess) -> 
     """A conversation whose pod is the agent-server."""
     started = await client.start("s", user="ada")
     key_hash = await give_key(api, started, server.key)
-    await report_ready(
-        api, started, podName="pod", podUID="pod-1", url=server.url, sessionKeyHash=key_hash
-    )
+    pod = await give_pod(api, started, server.url)
+    await report_ready(api, started, **pod, sessionKeyHash=key_hash)
     return await client.wait_ready("s", timeout_seconds=20)
 
 
@@ -145,7 +145,7 @@ async def test_the_secret_is_read_once(
     proxy.record.entries.clear()
     await asyncio.gather(*(client.list_files("s") for _ in range(10)))
     verbs = [(entry.call.verb, entry.call.resource) for entry in proxy.record.entries]
-    assert verbs == [("get", "conversations"), ("get", "secrets")]
+    assert verbs == [("get", "conversations"), ("get", "secrets"), ("get", "pods")]
 
 
 async def test_a_wrong_key_is_read_again_before_it_is_an_error(
@@ -153,7 +153,7 @@ async def test_a_wrong_key_is_read_again_before_it_is_an_error(
 ) -> None:
     started = await client.start("s")
     wrong = await give_key(api, started, "wrong")
-    pod = {"podName": "pod", "podUID": "pod-1", "url": server.url}
+    pod = await give_pod(api, started, server.url)
     await report_ready(api, started, **pod, sessionKeyHash=wrong)
     await client.wait_ready("s", timeout_seconds=20)
     proxy.record.entries.clear()
@@ -175,16 +175,10 @@ async def test_a_new_pod_is_a_new_connection(
     client: Conversations, ready: Conversation, api: Api, server: AgentServerProcess
 ) -> None:
     await client.list_files("s")
-    await report_ready(api, ready, podUID="pod-2", url="http://127.0.0.1:9")
-
-    async def is_replaced() -> bool:
-        found = await client.get("s")
-        return found is not None and found.status.pod_uid == "pod-2"
-
-    await eventually(is_replaced, 10)
+    await replace_pod(api, client, "http://127.0.0.1:9")
     with pytest.raises(RuntimeUnavailable, match="does not accept connections"):
         await client.list_files("s")
-    await report_ready(api, ready, podUID="pod-3", url=server.url)
+    await replace_pod(api, client, server.url)
 
     async def is_listed() -> bool:
         try:
@@ -193,6 +187,57 @@ async def test_a_new_pod_is_a_new_connection(
             return False
 
     await eventually(is_listed, 10)
+
+
+async def replace_pod(api: Api, client: Conversations, url: str) -> None:
+    ready = await client.get("s")
+    assert ready is not None
+    await api.delete("pods", children_name(ready.metadata.uid), gracePeriodSeconds=0)
+    pod = await give_pod(api, ready, url)
+    await report_ready(api, ready, **pod)
+
+    async def is_seen() -> bool:
+        found = await client.get("s")
+        return found is not None and found.status.pod_uid == pod["podUID"]
+
+    await eventually(is_seen, 10)
+
+
+async def test_a_key_goes_to_no_pod_but_its_own(
+    client: Conversations, api: Api, server: AgentServerProcess
+) -> None:
+    started = await client.start("s")
+    key_hash = await give_key(api, started, server.key)
+    pod = await give_pod(api, started, "http://127.0.0.1:9")
+    # Whatever the status says, the pod's own address counts.
+    await report_ready(api, started, **{**pod, "url": server.url}, sessionKeyHash=key_hash)
+    await client.wait_ready("s", timeout_seconds=20)
+    with pytest.raises(RuntimeUnavailable, match="does not accept connections"):
+        await client.list_files("s")
+    name = pod["podName"]
+    orphan = {"metadata": {"ownerReferences": None}}
+    await api.patch("pods", name, orphan)
+    with pytest.raises(RuntimeUnavailable, match="not ready"):
+        await client.list_files("s")
+    await api.delete("pods", name, gracePeriodSeconds=0)
+    with pytest.raises(RuntimeUnavailable, match="is gone"):
+        await client.list_files("s")
+
+
+async def test_a_pod_that_went_unreported_is_noticed(
+    client: Conversations, ready: Conversation, api: Api
+) -> None:
+    await client.list_files("s")
+    await api.delete("pods", children_name(ready.metadata.uid), gracePeriodSeconds=0)
+
+    async def is_noticed() -> bool:
+        try:
+            await client.list_files("s")
+        except RuntimeUnavailable:
+            return True
+        return False
+
+    await eventually(is_noticed, 3 * LOOK_SECONDS)
 
 
 async def test_deadlines_cover_the_whole_call(

@@ -6,14 +6,12 @@ import pytest
 
 from conversations.client import Conversations, InvalidRequest, RuntimeUnavailable
 from conversations.cluster.permissions import CLIENT_RULES, PORT_FORWARD_RULES
-from tests.cluster.acting import give_key, report_ready
+from tests.cluster.acting import give_key, give_pod, report_ready
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
 from tests.rig.kubectl import find_binary
 from tests.rig.proxy import open_proxy
 from tests.rig.record import flatten_rules
-
-POD = {"containers": [{"name": "runtime", "image": "any"}]}
 
 
 async def test_the_record_equals_the_role(api: Api, tmp_path: Path) -> None:
@@ -27,7 +25,7 @@ async def test_the_record_equals_the_role(api: Api, tmp_path: Path) -> None:
             await client.pause("s", wait=False)
             resumed = await client.resume("s")
             key_hash = await give_key(api, started, "key")
-            nobody = {"podName": "p", "podUID": "p-1", "url": "http://127.0.0.1:9"}
+            nobody = await give_pod(api, started, "http://127.0.0.1:9")
             await report_ready(api, resumed, **nobody, sessionKeyHash=key_hash)
             await client.wait_ready("s", timeout_seconds=20)
             with pytest.raises(RuntimeUnavailable):
@@ -43,8 +41,7 @@ async def test_a_tunnel_leads_to_the_right_pod_or_nowhere(api: Api, tmp_path: Pa
     kubeconfig = write_kubeconfig(
         tmp_path / "kubeconfig", api.cluster.entry(), token, api.namespace
     )
-    pod = await api.create("pods", {"metadata": {"name": "pod"}, "spec": POD})
-    status = {"podName": "pod", "podUID": "another", "url": "http://127.0.0.1:9"}
+    pod: dict[str, str] = {}
 
     async def tunnel(program: str, **changed: str) -> None:
         async with Conversations(
@@ -55,17 +52,17 @@ async def test_a_tunnel_leads_to_the_right_pod_or_nowhere(api: Api, tmp_path: Pa
             assert current is not None
             if "sessionKeyHash" not in current.get("status", {}):
                 changed["sessionKeyHash"] = await give_key(api, started, "key")
-            await report_ready(api, started, **{**status, **changed})
+                pod.update(await give_pod(api, started, "http://127.0.0.1:9"))
+            await report_ready(api, started, **{**pod, **changed})
             await client.wait_ready("s", timeout_seconds=20)
             await client.list_files("s", timeout_seconds=30)
 
     with pytest.raises(RuntimeUnavailable, match="is gone"):
-        await tunnel(find_binary("kubectl"))
-    uid = pod["metadata"]["uid"]
+        await tunnel(find_binary("kubectl"), podUID="another")
     with pytest.raises(InvalidRequest, match="cannot be run"):
-        await tunnel("/nonexistent/kubectl", podUID=uid)
+        await tunnel("/nonexistent/kubectl")
     with pytest.raises(RuntimeUnavailable):
-        await tunnel("false", podUID=uid)
-    # A KWOK node has no kubelet behind it: kubectl's tunnel ends at the first byte.
+        await tunnel("false")
+    # There is no kubelet behind this pod: kubectl's tunnel ends at the first byte.
     with pytest.raises(RuntimeUnavailable):
-        await tunnel(find_binary("kubectl"), podUID=uid)
+        await tunnel(find_binary("kubectl"))

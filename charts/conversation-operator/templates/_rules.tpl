@@ -35,11 +35,11 @@
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get"]
-{{- end }}
-{{- define "conversation-operator.portForwardRules" -}}
 - apiGroups: [""]
   resources: ["pods"]
   verbs: ["get"]
+{{- end }}
+{{- define "conversation-operator.portForwardRules" -}}
 - apiGroups: [""]
   resources: ["pods/portforward"]
   verbs: ["create"]

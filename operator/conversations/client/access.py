@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from conversations.api.conversation import Conversation
+from conversations.client.pods import Pods
 from conversations.client.port_forward import PortForwards
 from conversations.cluster.connection import in_cluster
-from conversations.core.errors import InvalidRequest
+from conversations.core.errors import ApiUnavailable, InvalidRequest
 
 AccessMode = Literal["auto", "direct", "port-forward"]
 
@@ -17,6 +18,9 @@ class Route(Protocol):
 
     @property
     def url(self) -> str: ...
+    async def check(self, conversation: Conversation) -> None:
+        """RuntimeUnavailable unless it still leads there."""
+
     async def aclose(self) -> None: ...
 
 
@@ -29,15 +33,27 @@ class Access(Protocol):
 class DirectAccess:
     """For clients that can route to pod addresses: those inside the cluster."""
 
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
+
     async def open_route(self, conversation: Conversation) -> Route:
-        """The pod's own url."""
-        assert conversation.status.url is not None
-        return _DirectRoute(conversation.status.url)
+        """The pod's address as the API server knows it; status.url is for people."""
+        pod = await self._pods.get_runtime_pod(conversation)
+        assert pod.url is not None
+        return _DirectRoute(pod.url, self._pods)
 
 
 @dataclass(frozen=True)
 class _DirectRoute:
     url: str
+    pods: Pods
+
+    async def check(self, conversation: Conversation) -> None:
+        """An address outlives its pod: somebody else's may have it by now."""
+        try:
+            await self.pods.get_runtime_pod(conversation)
+        except ApiUnavailable:
+            return  # Nor does any new pod get an address while the API server is away.
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -50,9 +66,11 @@ def check_access_mode(mode: AccessMode) -> AccessMode:
     return mode
 
 
-def choose_access(mode: AccessMode, kubeconfig: str | None, port_forwards: PortForwards) -> Access:
+def choose_access(
+    mode: AccessMode, kubeconfig: str | None, pods: Pods, port_forwards: PortForwards
+) -> Access:
     """`auto` is direct for a pod that talks to its own cluster, and port-forward elsewhere."""
     inside = in_cluster() and not (kubeconfig or os.environ.get("KUBECONFIG"))
     if mode == "direct" or (mode == "auto" and inside):
-        return DirectAccess()
+        return DirectAccess(pods)
     return port_forwards

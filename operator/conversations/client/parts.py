@@ -8,6 +8,7 @@ from conversations.client.cache import ConversationCache
 from conversations.client.calls import Calls
 from conversations.client.keys import SessionKeys
 from conversations.client.lifecycle import Lifecycle
+from conversations.client.pods import Pods
 from conversations.client.port_forward import PortForwards
 from conversations.client.runtimes import Runtimes
 from conversations.client.watched import Watched
@@ -59,8 +60,9 @@ class Parts:
         namespace = given.namespace or connection.namespace
         cache = ConversationCache(connection, namespace, pod_gone)
         lifecycle, keys = Lifecycle(calls, cache), SessionKeys(calls)
-        tunnels = PortForwards(connection, namespace, given.kubectl, _kubectl_flags(given))
-        access = choose_access(given.access, given.kubeconfig, tunnels)
+        pods = Pods(connection, namespace)
+        tunnels = PortForwards(pods, namespace, given.kubectl, _kubectl_flags(given))
+        access = choose_access(given.access, given.kubeconfig, pods, tunnels)
         runtimes = Runtimes(keys, access, lifecycle.reload, given.workspace)
         return cls(connection, cache, lifecycle, runtimes)
 

@@ -10,28 +10,15 @@ import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
-
-import msgspec
 
 from conversations.api.conversation import Conversation
-from conversations.cluster.connection import Connection
-from conversations.cluster.paths import core
+from conversations.api.labels import RUNTIME_PORT
+from conversations.client.pods import Pods
 from conversations.core.errors import InvalidRequest, RuntimeUnavailable
 
 _FORWARDING = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ")
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
-DEFAULT_PORT = 8000
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    uid: str
-    deletion_timestamp: str | None = None
-
-
-class _Pod(msgspec.Struct):
-    metadata: _Meta
 
 
 @dataclass(frozen=True)
@@ -42,6 +29,11 @@ class Tunnel:
     drain: asyncio.Task[None]
     url: str
 
+    async def check(self, conversation: Conversation) -> None:
+        """kubectl ends with the pod that it was started for."""
+        if self.process.returncode is not None:
+            raise RuntimeUnavailable("kubectl port-forward has ended: try again")
+
     async def aclose(self) -> None:
         await _end(self.process)
         await self.drain
@@ -50,35 +42,23 @@ class Tunnel:
 class PortForwards:
     """Makes tunnels.  Nothing secret is ever in kubectl's arguments."""
 
-    def __init__(
-        self, connection: Connection, namespace: str, kubectl: str, flags: Sequence[str]
-    ) -> None:
-        self._connection = connection
-        self._namespace = namespace
+    def __init__(self, pods: Pods, namespace: str, kubectl: str, flags: Sequence[str]) -> None:
+        self._pods = pods
         self._command = (kubectl, "port-forward", "--namespace", namespace, *flags)
 
     async def open_route(self, conversation: Conversation) -> Tunnel:
         """A tunnel from loopback to the pod of status.podUID, or RuntimeUnavailable."""
-        uid, name = conversation.status.pod_uid, conversation.status.pod_name
-        assert uid is not None and name is not None
-        await self._check_pod(name, uid)
-        port = urlsplit(conversation.status.url or "").port or DEFAULT_PORT
-        tunnel = await self._start(name, port)
+        pod = await self._pods.get_runtime_pod(conversation)
+        tunnel = await self._start(pod.metadata.name, pod.metadata.annotations[RUNTIME_PORT])
         try:
             # Again: a pod that took this name in between would be at the tunnel's other end.
-            await self._check_pod(name, uid)
+            await self._pods.get_runtime_pod(conversation)
         except BaseException:
             await tunnel.aclose()
             raise
         return tunnel
 
-    async def _check_pod(self, name: str, uid: str) -> None:
-        payload = await self._connection.get(f"{core('pods', self._namespace)}/{name}")
-        pod = None if payload is None else msgspec.json.decode(payload, type=_Pod)
-        if pod is None or pod.metadata.uid != uid or pod.metadata.deletion_timestamp:
-            raise RuntimeUnavailable(f"pod {name} of this conversation is gone")
-
-    async def _start(self, pod: str, port: int) -> Tunnel:
+    async def _start(self, pod: str, port: str) -> Tunnel:
         command = (*self._command, "--address", "127.0.0.1", f"pod/{pod}", f":{port}")
         try:
             process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,7 @@
 """Open runtimes by pod uid: connections and keys never outlive the pod that they were made for."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from conversations.runtime.deadline import Deadline
 MAX_IDLE = 64
 """Runtimes that are kept open although nobody is using them; port-forward has a process for each."""
 
+LOOK_SECONDS = 5.0
+"""A look at the pod is good for this long: as long as the operator takes to report that it is gone."""
+
 BROKEN = (Unauthorized, RuntimeUnavailable, DeadlineExceeded, asyncio.CancelledError)
 """After these the connection, the key or the tunnel may be no good."""
 
@@ -35,6 +39,7 @@ class _Entry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     server: AgentServer | None = None
     route: Route | None = None
+    looked_time: float = 0.0
     users: int = 0
 
     async def aclose(self) -> None:
@@ -87,6 +92,8 @@ class Runtimes:
                 async with entry.lock:
                     if entry.server is None:
                         await self._open(entry, conversation, until)
+                    else:
+                        await _look_again(entry, conversation)
                 return entry
             except _Replaced as replaced:
                 self._release(entry)
@@ -129,6 +136,7 @@ class Runtimes:
             raise _Replaced(conversation)
         key = await self._keys.get_key(conversation, until)
         try:
+            entry.looked_time = time.monotonic()
             entry.route = await self._access.open_route(conversation)
             entry.server = AgentServer(
                 entry.pod_uid, entry.route.url, key, workspace=self._workspace
@@ -161,3 +169,10 @@ class Runtimes:
         task = asyncio.create_task(entry.aclose())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+async def _look_again(entry: _Entry, conversation: Conversation) -> None:
+    now = time.monotonic()
+    if entry.route is not None and now - entry.looked_time > LOOK_SECONDS:
+        await entry.route.check(conversation)
+        entry.looked_time = now

@@ -33,10 +33,8 @@ OPERATOR_RULES = (
 CLIENT_RULES = (
     Rule(GROUP, CONVERSATIONS, ("create", "delete", "get", "list", "patch", "watch")),
     Rule("", "secrets", ("get",)),
+    Rule("", "pods", ("get",)),
 )
 
-PORT_FORWARD_RULES = (
-    Rule("", "pods", ("get",)),
-    Rule("", "pods/portforward", ("create",)),
-)
+PORT_FORWARD_RULES = (Rule("", "pods/portforward", ("create",)),)
 """What a client outside the cluster needs besides CLIENT_RULES."""

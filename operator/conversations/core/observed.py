@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from conversations.api.labels import RUNTIME_PORT
 from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
 from conversations.core.blueprint import explain_blueprint, without_nulls
@@ -209,6 +210,14 @@ class Pod(_Struct):
             if volume.name == WORKSPACE_VOLUME and volume.persistent_volume_claim is not None:
                 return volume.persistent_volume_claim.claim_name
         return None
+
+    @property
+    def url(self) -> str | None:
+        """Where its runtime listens; None before it has an address."""
+        address, port = self.status.pod_ip, self.metadata.annotations.get(RUNTIME_PORT)
+        if not address or not port:
+            return None
+        return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
     def condition(self, kind: str) -> PodCondition | None:
         return next((c for c in self.status.conditions if c.type == kind), None)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from conversations.api.labels import DESIRED_HASH, RUNTIME_PORT, SESSION_KEY_HASH
+from conversations.api.labels import DESIRED_HASH, SESSION_KEY_HASH
 from conversations.api.reasons import TERMINAL_REASONS, ConditionType, Reason
 from conversations.core.build import desired_hash
 from conversations.core.names import children_name
@@ -238,10 +238,7 @@ def _phase(finding: Finding) -> str:
 
 def _url(world: World, finding: Finding) -> str | None:
     pod = world.pod
-    if pod is None or finding.reason != Reason.RUNTIME_READY or not pod.status.pod_ip:
-        return None
-    host = f"[{pod.status.pod_ip}]" if ":" in pod.status.pod_ip else pod.status.pod_ip
-    return f"http://{host}:{pod.metadata.annotations.get(RUNTIME_PORT, '')}".rstrip(":")
+    return pod.url if pod is not None and finding.reason == Reason.RUNTIME_READY else None
 
 
 def _key_hash(world: World) -> str | None:
