@@ -24,7 +24,9 @@ from conversations.core.observed import Child, Conversation, Meta, Pod
 T = TypeVar("T")
 
 FIELD_MANAGER = "conversation-operator"
-DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
+STRICT = {"fieldValidation": "Strict"}
+"""A misspelt field of a blueprint is refused, not left out: it may be the one that confines the pod."""
+DRY_RUN = {"dryRun": "All"} | STRICT
 
 
 class _PodList(msgspec.Struct):
@@ -89,7 +91,7 @@ class Kube:
 
     async def create_pod(self, manifest: Manifest, *, dry_run: bool = False) -> Pod:
         payload = await self._connection.request(
-            "POST", self._pods, body=manifest, query=DRY_RUN if dry_run else None
+            "POST", self._pods, body=manifest, query=DRY_RUN if dry_run else STRICT
         )
         return msgspec.json.decode(payload, type=Pod)
 
