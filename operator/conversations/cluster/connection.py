@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 import msgspec
@@ -41,6 +41,14 @@ class NotFound(ApiRejected):
 class _Status(msgspec.Struct):
     message: str = ""
     reason: str = ""
+
+
+class _Call(NamedTuple):
+    method: str
+    path: str
+    query: Mapping[str, str] | None
+    headers: dict[str, str]
+    data: bytes | None = None
 
 
 class Connection:
@@ -118,8 +126,9 @@ class Connection:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Accept": accept, "Content-Type": content_type}
+        call = _Call(method, path, query, headers, data)
         try:
-            async with await self._send(method, path, query, headers, data, timeout) as response:
+            async with await self._send(call, timeout) as response:
                 payload = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
@@ -136,33 +145,24 @@ class Connection:
         with ApiUnavailable: a half-open connection looks just like a quiet one.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=inactivity_seconds)
+        call = _Call("GET", path, query, {"Accept": accept})
         try:
-            async with await self._send(
-                "GET", path, query, {"Accept": accept}, None, timeout
-            ) as response:
+            async with await self._send(call, timeout) as response:
                 if response.status >= 300:
                     raise _translate(response, await response.read())
                 yield _lines(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"watch {path}: {type(error).__name__}: {error}") from error
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        headers: dict[str, str],
-        data: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"])
+    async def _send(self, call: _Call, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        await self._api.update_params_for_auth(call.headers, [], ["BearerToken"])
         session: aiohttp.ClientSession = self._api.rest_client.pool_manager
         return await session.request(
-            method,
-            self._host + path,
-            params=query,
-            headers=headers,
-            data=data,
+            call.method,
+            self._host + call.path,
+            params=call.query,
+            headers=call.headers,
+            data=call.data,
             timeout=timeout,
             allow_redirects=False,
             **self._extra,

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +23,19 @@ from conversations.core.errors import Conflict, ConversationError
 
 logger = logging.getLogger(__name__)
 
-DURATION_SECONDS = 15.0
-RENEW_SECONDS = 5.0
+RELEASE_SECONDS = 2.0
+"""A successor need not wait, but we do not wait long to tell it either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidacy:
+    """Who wants which Lease, for how long at a time."""
+
+    namespace: str
+    name: str
+    identity: str
+    duration_seconds: int = 15
+    renew_seconds: float = 5.0
 
 
 class _Meta(msgspec.Struct, rename="camel"):
@@ -32,7 +44,7 @@ class _Meta(msgspec.Struct, rename="camel"):
 
 class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
     holder_identity: str = ""
-    lease_duration_seconds: int = int(DURATION_SECONDS)
+    lease_duration_seconds: int = 15
     acquire_time: str | None = None
     renew_time: str | None = None
     lease_transitions: int = 0
@@ -49,34 +61,33 @@ class LeaderElection:
     def __init__(
         self,
         connection: Connection,
-        namespace: str,
-        name: str,
-        identity: str,
+        candidacy: Candidacy,
         on_change: Callable[[bool], None],
     ) -> None:
         self.leading = False
         self._connection = connection
-        self._path = collection("coordination.k8s.io", "v1", "leases", namespace)
-        self._namespace = namespace
-        self._name = name
-        self._identity = identity
+        self._candidacy = candidacy
+        self._name, self._identity = candidacy.name, candidacy.identity
+        self._path = collection("coordination.k8s.io", "v1", "leases", candidacy.namespace)
         self._on_change = on_change
         self._seen = ("", 0.0)
         self._renewed = 0.0
 
     async def run(self) -> None:
         """Take part until cancelled."""
+        renew_seconds = self._candidacy.renew_seconds
+        # Others may take it once it is as old as that; stop acting a little before.
+        good_seconds = 0.85 * self._candidacy.duration_seconds
         while True:
             try:
-                async with asyncio.timeout(RENEW_SECONDS):
+                async with asyncio.timeout(renew_seconds):
                     held = await self._acquire_or_renew()
             except (ConversationError, TimeoutError) as error:
                 if not isinstance(error, Conflict):
                     logger.warning("lease %s: %s", self._name, error or type(error).__name__)
-                # Others may take it once it is as old as this; stop acting a little before that.
-                held = self.leading and time.monotonic() - self._renewed < DURATION_SECONDS - 2
+                held = self.leading and time.monotonic() - self._renewed < good_seconds
             self._set(held)
-            pause = RENEW_SECONDS if held else RENEW_SECONDS / 2
+            pause = renew_seconds if held else renew_seconds / 2
             await asyncio.sleep(pause * random.uniform(0.8, 1.0))
 
     async def release(self) -> None:
@@ -85,12 +96,13 @@ class LeaderElection:
             return
         self._set(False)
         try:
-            lease = await self._get()
-            if lease is not None and lease.spec.holder_identity == self._identity:
-                lease.spec.holder_identity = ""
-                await self._put(lease)
-        except ConversationError as error:
-            logger.warning("could not release the lease: %s", error)
+            async with asyncio.timeout(RELEASE_SECONDS):
+                lease = await self._get()
+                if lease is not None and lease.spec.holder_identity == self._identity:
+                    lease.spec.holder_identity = ""
+                    await self._put(lease)
+        except (ConversationError, TimeoutError) as error:
+            logger.warning("could not release the lease: %s", error or type(error).__name__)
 
     def _set(self, leading: bool) -> None:
         if leading != self.leading:
@@ -128,17 +140,19 @@ class LeaderElection:
         return None if payload is None else msgspec.json.decode(payload, type=_Lease)
 
     async def _create(self) -> None:
-        spec = _Spec(self._identity, acquire_time=_now(), renew_time=_now())
+        spec = _Spec(
+            self._identity, self._candidacy.duration_seconds, acquire_time=_now(), renew_time=_now()
+        )
         await self._connection.request("POST", self._path, body=self._manifest(spec, ""))
 
     async def _put(self, lease: _Lease) -> None:
         lease.spec.renew_time = _now()
-        lease.spec.lease_duration_seconds = int(DURATION_SECONDS)
+        lease.spec.lease_duration_seconds = self._candidacy.duration_seconds
         body = self._manifest(lease.spec, lease.metadata.resource_version)
         await self._connection.request("PUT", f"{self._path}/{self._name}", body=body)
 
     def _manifest(self, spec: _Spec, resource_version: str) -> dict[str, Any]:
-        metadata = {"name": self._name, "namespace": self._namespace}
+        metadata = {"name": self._name, "namespace": self._candidacy.namespace}
         if resource_version:
             metadata["resourceVersion"] = resource_version
         return {
