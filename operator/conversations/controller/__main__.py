@@ -26,13 +26,13 @@ async def run(settings: Settings) -> int:
         await kopf.operator(
             registry=registry,
             namespaces=[settings.namespace],
-            stop_flag=operator.failed,
+            stop_flag=operator.over,
             # Or kopf asks the system for a user name, which a pod's uid need not have.
             identity=settings.identity,  # type: ignore[arg-type]
         )
     finally:
         await runner.cleanup()
-    return 1 if operator.failed.is_set() else 0
+    return 1 if operator.failed else 0
 
 
 def configure_logging(settings: Settings) -> None:

@@ -7,12 +7,15 @@ only while this replica holds the Lease.
 
 import asyncio
 import logging
+import random
 import time
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
-from conversations.cluster.connection import Connection
+from conversations.cluster.connection import Connection, backoff_sleep
 from conversations.cluster.kube import Kube
-from conversations.cluster.lease import LeaderElection
+from conversations.cluster.lease import Candidacy, LeaderElection
 from conversations.cluster.workqueue import WorkQueue
 from conversations.controller import metrics
 from conversations.controller.caches import Caches, Key
@@ -35,7 +38,8 @@ class Operator:
     """Reconciles the Conversations of one namespace from `start` to `stop`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.failed = asyncio.Event()
+        self.over = asyncio.Event()
+        self.failed = False
         self._settings = settings
         self._began = time.monotonic()
         self._queue: WorkQueue[Key] = WorkQueue()
@@ -43,22 +47,37 @@ class Operator:
         self._synced = False
         self._stopping = False
         self._last_done = time.monotonic()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._workers: list[asyncio.Task[None]] = []
+        self._taking_over: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
 
     async def start(self) -> None:
         """Return once all caches are synced; from then on it reconciles while it leads."""
+        try:
+            self._connection = await Connection.open()
+            self._assemble(self._connection)
+            await self._synchronise()
+        except BaseException:
+            await self.stop()  # kopf does not, after a start that failed or was cut short.
+            raise
+        if self._settings.lease:
+            self._spawn(self._election.run(), "lease")
+        else:
+            self._lead(True)
+
+    def _assemble(self, connection: Connection) -> None:
         settings = self._settings
-        self._connection = await Connection.open()
-        kube = Kube(self._connection, settings.namespace)
-        self._caches = Caches(self._connection, settings.namespace, self._queue.add)
-        self._templates = Templates(kube)
+        kube = Kube(connection, settings.namespace)
+        self._caches = Caches(connection, settings.namespace, self._notify)
+        self._templates = Templates(kube, self._caches.notify_all)
         recorder = Recorder(kube, settings.namespace)
         performer = Performer(kube, self._caches, recorder, settings.resync_seconds)
         self._reconciler = Reconciler(kube, self._caches, self._templates, self._queue, performer)
-        self._election = LeaderElection(
-            self._connection, settings.namespace, settings.lease, settings.identity, self._lead
-        )
+        candidacy = Candidacy(settings.namespace, settings.lease, settings.identity)
+        self._election = LeaderElection(connection, candidacy, self._lead)
+
+    async def _synchronise(self) -> None:
         self._spawn(self._caches.run(), "caches")
         await self._caches.wait_synced()
         await self._load_templates()
@@ -71,10 +90,6 @@ class Operator:
             time.monotonic() - self._began,
         )
         self._spawn(self._resync_forever(), "resync")
-        if settings.lease:
-            self._spawn(self._election.run(), "lease")
-        else:
-            self._lead(True)
 
     async def stop(self) -> None:
         """Finish the passes under way, within ten seconds, and give the Lease back."""
@@ -90,11 +105,18 @@ class Operator:
         await asyncio.gather(*self._tasks, *self._workers, return_exceptions=True)
         if self._settings.lease and self._synced:
             await self._election.release()
-        await self._connection.close()
+        if self._connection is not None:
+            await self._connection.close()
+        self.over.set()  # Or kopf waits five seconds for whoever waits for it.
         logger.info("drained")
 
     def template_changed(self, name: str) -> None:
-        self._queue.add(Key("RuntimeTemplate", name))
+        self._notify(Key("RuntimeTemplate", name))
+
+    def _notify(self, key: Key) -> None:
+        # A standby looks at everything when it takes over; until then its queue would only grow.
+        if self._acting.is_set():
+            self._queue.add(key)
 
     @property
     def is_live(self) -> bool:
@@ -119,16 +141,27 @@ class Operator:
             metrics.CONVERSATIONS.labels(phase).set(phases[phase])
 
     def _lead(self, leading: bool) -> None:
-        if not leading:
-            self._acting.clear()
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            self._taking_over = None
+        if leading:
+            self._taking_over = self._spawn(self._take_over(), "take-over")
         else:
-            self._spawn(self._take_over(), "take-over")
+            self._acting.clear()
 
     async def _take_over(self) -> None:
-        """What only the acting replica does, before its workers go on."""
-        if self._settings.templates_dir is not None:
-            await self._templates.apply(self._settings.templates_dir)
+        """What only the acting replica does: the chart's templates, then everything else."""
+        applied = await self._apply_templates()
         await self._load_templates()
+        self._act()
+        attempt = 0
+        while not applied:
+            await backoff_sleep(attempt, random.random())
+            attempt += 1
+            applied = await self._apply_templates()
+
+    def _act(self) -> None:
+        self._reconciler.forget_all()
         self._last_done = time.monotonic()
         self._acting.set()
         if not self._workers:
@@ -136,30 +169,36 @@ class Operator:
                 asyncio.create_task(self._work(), name=f"worker-{number}")
                 for number in range(self._settings.workers)
             ]
+        for name in self._templates.names:
+            self.template_changed(name)
+        self._caches.notify_all()
+
+    async def _apply_templates(self) -> bool:
+        folder = self._settings.templates_dir
+        return folder is None or await self._templates.apply(folder)
 
     async def _load_templates(self) -> None:
         attempt = 0
         while True:
             try:
-                changed = await self._templates.load()
-                break
+                return await self._templates.load()
             except ConversationError as error:
                 logger.warning("templates: %s", error)
+                await backoff_sleep(attempt, random.random())
                 attempt += 1
-                await asyncio.sleep(min(10.0, 0.2 * 2.0**attempt))
-        for name in changed:
-            self._queue.add(Key("RuntimeTemplate", name))
-            self._caches.notify_all(template=name)
 
     async def _resync_forever(self) -> None:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             self._caches.relist()
             await self._load_templates()
+            for name in self._templates.names:
+                self.template_changed(name)
             self._caches.notify_all()
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
+            self._last_done = time.monotonic()  # There may have been nothing to do for hours.
             try:
                 await self._acting.wait()
                 if not self._stopping:
@@ -173,8 +212,7 @@ class Operator:
         result = "retry"
         try:
             if key.kind == "RuntimeTemplate":
-                if await self._templates.reconcile(key.name):
-                    self._caches.notify_all(template=key.name)
+                await self._templates.reconcile(key.name)
             else:
                 await self._reconciler.reconcile(key)
             self._queue.forget(key)
@@ -193,12 +231,15 @@ class Operator:
         metrics.RECONCILES.labels(key.kind, result).inc()
         metrics.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - began)
 
-    def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
-        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.critical("%s ended", task.get_name(), exc_info=task.exception())
-            self.failed.set()
+            self.failed = True
+            self.over.set()

@@ -115,6 +115,7 @@ class Performer:
             else:
                 self._taken(world, "Secret")
             return
+        world.memory.refusal = None
         self._caches.secrets.observe(created)
         world.secret, world.secret_read, world.secret_created = created, True, True
 
@@ -142,6 +143,8 @@ class Performer:
             )
         except Conflict:
             world.claim_read = False
+        else:
+            world.memory.refusal = None
 
     async def _create_pod(self, _: plan.CreatePod, world: World) -> None:
         assert world.template is not None and world.secret is not None
@@ -162,6 +165,7 @@ class Performer:
             raise Conflict("the pod of that name went away; again")
         labelled = found.metadata.labels.get(CONVERSATION_UID) == world.uid
         if labelled and found.metadata.is_owned_by(world.uid):
+            world.memory.refusal = None
             self._caches.pods.observe(found)
         else:
             self._taken(world, "Pod")

@@ -5,8 +5,9 @@ It is told *which* conversation, never *what happened*: it is safe to run at any
 of times, by any number of operators.  Whatever it cannot finish now, the next event finishes.
 """
 
+import asyncio
 import logging
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from conversations.cluster.kube import Kube
@@ -16,16 +17,19 @@ from conversations.controller.caches import Caches, Key
 from conversations.controller.perform import Performer
 from conversations.controller.recorder import Recorder
 from conversations.controller.templates import Templates
+from conversations.core.errors import ApiUnavailable, TransientError
 from conversations.core.events import news
 from conversations.core.names import children_name
 from conversations.core.observed import Child
-from conversations.core.plan import Wait, plan
+from conversations.core.plan import CreateClaim, CreatePod, CreateSecret, Wait, plan
 from conversations.core.status import compute_status, is_settled, progress_delay, status_patch
 from conversations.core.world import Memory, World
 
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 20
+CREATIONS = (CreateSecret, CreateClaim, CreatePod)
+"""What comes after every loss was recorded: the status may be written before they succeed."""
 
 
 class Reconciler:
@@ -46,26 +50,40 @@ class Reconciler:
         self._performer = performer
         self._recorder: Recorder = performer.recorder
         self._memories: dict[str, tuple[str, Memory]] = {}
+        self.now: Callable[[], datetime] = _now
+        """Replaced where time is simulated; the monotonic clock is the event loop's."""
 
     async def reconcile(self, key: Key) -> None:
         """Raises TransientError where the pass should be made again after a back-off."""
         world = self._look(key)
         if world is None:
             return
+        if await self._carry_out(key, world):
+            await self._report(key, world)
+
+    def forget_all(self) -> None:
+        """While another replica acted, what we remember became a story of long ago."""
+        self._memories.clear()
+
+    async def _carry_out(self, key: Key, world: World) -> bool:
+        """Do what the plan says until it has no more; False where the conversation is gone."""
         for _ in range(MAX_STEPS):
             action = plan(world)
-            if action is None:
-                break
             if isinstance(action, Wait):
                 self._queue.add_after(key, action.seconds)
-                break
-            await self._performer.perform(action, world)
+            if action is None or isinstance(action, Wait):
+                return True
+            try:
+                await self._performer.perform(action, world)
+            except ApiUnavailable:
+                # Perhaps one webhook only: then the status can be written, and people see one.
+                if isinstance(action, CREATIONS):
+                    await self._report(key, world)
+                raise
             if not self._look_again(world):
-                return  # Deleted, or made anew: its own event brings us back.
-        else:
-            logger.error("%s: no end after %s steps, last %s", key.name, MAX_STEPS, action)
-            self._queue.retry(key)
-        await self._report(key, world)
+                return False  # Deleted, or made anew: its own event brings us back.
+        logger.error("%s: no end after %s steps, last %s", key.name, MAX_STEPS, action)
+        raise TransientError("the plan has no end")
 
     def _look(self, key: Key) -> World | None:
         conversation = self._caches.conversations.get(key.name)
@@ -85,8 +103,8 @@ class Reconciler:
             secret=self._owned_secret(uid),
             pods=self._caches.pods_of(uid),
             memory=memory,
-            now=datetime.now(UTC),
-            clock=time.monotonic(),
+            now=self.now(),
+            clock=asyncio.get_running_loop().time(),
         )
         if memory.started_at is None and conversation.spec.mode == "Running" and world.pod is None:
             memory.started_at = world.clock
@@ -126,3 +144,7 @@ class Reconciler:
             await self._recorder.post(world.conversation, news(old, new))
         if is_settled(world):
             memory.started_at = None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

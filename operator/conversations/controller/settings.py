@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PREFIX = "CONVERSATION_OPERATOR_"
+CACHE = f"{PREFIX}CACHE"
+"""Not ours: it tells the development scripts where their files are."""
 
 
 class Settings(BaseModel):
@@ -39,6 +41,6 @@ class Settings(BaseModel):
         given = {
             key.removeprefix(PREFIX).lower(): value
             for key, value in environ.items()
-            if key.startswith(PREFIX) and (value or key == f"{PREFIX}LEASE")
+            if key.startswith(PREFIX) and (value or key == f"{PREFIX}LEASE") and key != CACHE
         }
         return cls.model_validate(given)

@@ -1,6 +1,7 @@
 """RuntimeTemplates: kept in memory, checked once per generation, applied from the chart."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +14,17 @@ from conversations.api.group import API_VERSION, TEMPLATE_KIND
 from conversations.api.meta import Condition
 from conversations.api.reasons import ConditionType, Reason
 from conversations.api.template import RuntimeTemplate
+from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.core.build import build_pod
-from conversations.core.errors import ApiRejected, ConversationError
+from conversations.core.errors import ApiRejected, ConversationError, TransientError
 from conversations.core.observed import Conversation, ConversationMeta, Template
 from conversations.core.readiness import Finding
 from conversations.core.refusals import explain_refusal
 
 logger = logging.getLogger(__name__)
+
+_UNUSABLE = (ConversationError, yaml.YAMLError, OSError, KeyError, TypeError, ValueError)
 
 ACCEPTED = Finding(Reason.BLUEPRINT_ACCEPTED, "The API server would take a pod made from this.")
 
@@ -28,43 +32,58 @@ ACCEPTED = Finding(Reason.BLUEPRINT_ACCEPTED, "The API server would take a pod m
 class Templates:
     """The RuntimeTemplates of the namespace, by name, as last read from the API server."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, on_change: Callable[[str], None]) -> None:
+        """`on_change(name)` is called when pods made from that template would differ from now on."""
         self._kube = kube
+        self._on_change = on_change
         self._known: dict[str, Template] = {}
 
     def get(self, name: str) -> Template | None:
         return self._known.get(name)
 
-    async def load(self) -> set[str]:
-        """Read all of them; returns the names of those that came, changed or went."""
+    @property
+    def names(self) -> list[str]:
+        return list(self._known)
+
+    async def load(self) -> None:
+        """Read all of them."""
         items = msgspec.json.decode(await self._kube.list_templates())["items"]
         fresh = {t.metadata.name: _observed(t) for t in map(_parse, items) if t is not None}
         before, self._known = self._known, fresh
-        return {
-            name
-            for name in before.keys() | fresh.keys()
-            if _differ(before.get(name), fresh.get(name))
-        }
+        for name in before.keys() | fresh.keys():
+            if _differ(before.get(name), fresh.get(name)):
+                self._on_change(name)
 
-    async def reconcile(self, name: str) -> bool:
-        """Read one, check its blueprint if that is due; returns whether pods made from it would differ."""
+    async def reconcile(self, name: str) -> None:
+        """Read one, and check its blueprint if that is due."""
         payload = await self._kube.get_template(name)
         template = None if payload is None else _parse(msgspec.json.decode(payload))
         before = self._known.pop(name, None)
-        if template is None:
-            return before is not None
-        self._known[name] = _observed(template)
-        if _needs_check(template):
-            await self._report(template, await self._check(self._known[name]))
-        return _differ(before, self._known[name])
+        after = None if template is None else _observed(template)
+        if after is not None:
+            self._known[name] = after
+        # Now, not after the check: that may fail, and by the next time nothing is new any more.
+        if _differ(before, after):
+            self._on_change(name)
+        if template is not None and after is not None and _needs_check(template):
+            await self._report(template, await self._check(after))
 
-    async def apply(self, folder: Path) -> None:
-        """Apply the folder's YAML files server-side; those that would change nothing are not written."""
+    async def apply(self, folder: Path) -> bool:
+        """
+        Apply the folder's YAML files server-side; those that would change nothing are not written.
+
+        False where trying again may help.
+        """
+        settled = True
         for file in _files(folder):
             try:
                 await self._apply_one(yaml.safe_load(file.read_text()))
-            except (ConversationError, yaml.YAMLError, KeyError, TypeError) as error:
+            except (TransientError, NotFound) as error:  # NotFound: the CRD is still on its way.
+                logger.warning("template file %s: %s; again later", file.name, error)
+                settled = False
+            except _UNUSABLE as error:
                 logger.error("template file %s: %s", file.name, error)
+        return settled
 
     async def _apply_one(self, manifest: dict[str, Any]) -> None:
         manifest |= {"apiVersion": API_VERSION, "kind": TEMPLATE_KIND}
