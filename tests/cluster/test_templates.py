@@ -68,6 +68,20 @@ async def mend(api: Api, pod: dict[str, Any]) -> None:
     await wait_accepted(api, "bad")
 
 
+async def test_what_the_blueprint_sets_in_the_environment_is_the_admins(world: World) -> None:
+    api = world.api
+    await run_operator(world)
+    env = [{"name": "PROXY", "value": "admin"}]
+    await api.create("runtimetemplates", a_template("strict", container={"env": env}))
+    await wait_accepted(api, "strict")
+    theirs = [{"name": "PROXY", "value": "user"}]
+    await api.create("conversations", a_conversation(template="strict", env=theirs))
+    found = await wait_reason(api, "talk", "EnvNotAllowed")
+    assert "PROXY" in condition(found, "Ready")["message"]
+    await api.patch("conversations", "talk", {"spec": {"env": []}})
+    await wait_ready(api, "talk")
+
+
 async def test_a_template_is_judged_once_and_not_again_after_a_restart(world: World) -> None:
     operator = await run_operator(world)
     judged = dry_runs(world)
