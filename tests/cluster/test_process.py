@@ -198,6 +198,27 @@ async def test_the_other_takes_over(world: World, how: str, within: float) -> No
     assert await holder(world.api) == f"operator-{standby.port}"
 
 
+async def test_a_leader_that_was_cut_off_comes_back_as_standby(
+    world: World, doorway: Doorway
+) -> None:
+    leader, standby = world.operator, await world.add_operator(lease=LEASE)
+    await standby.start()
+    await doorway.shut()
+
+    async def is_succeeded() -> bool:
+        return await holder(world.api) == f"operator-{standby.port}"
+
+    await eventually(is_succeeded, LEASE_SECONDS + LOOK_SECONDS, "a successor")
+    assert "conversation_operator_leader 0.0" in await leader.metrics()
+    await doorway.open()
+    await eventually(leader.is_ready, 30, "/readyz 200")
+    await asyncio.sleep(LOOK_SECONDS)
+    assert await is_succeeded()
+    assert "conversation_operator_leader 0.0" in await leader.metrics()
+    await world.api.create("conversations", a_conversation("later"))
+    await wait_ready(world.api, "later")
+
+
 async def test_metrics_name_nobody(world: World) -> None:
     await run_operator(world)
     made: Manifest = a_conversation("secretive", user="ada@example.org", sessionID="session/Ü 1")
