@@ -1,13 +1,11 @@
 """How a client's requests reach a pod."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from conversations.api.conversation import Conversation
 from conversations.client.pods import Pods
 from conversations.client.port_forward import PortForwards
-from conversations.cluster.connection import in_cluster
 from conversations.core.errors import ApiUnavailable, InvalidRequest
 
 AccessMode = Literal["auto", "direct", "port-forward"]
@@ -67,10 +65,9 @@ def check_access_mode(mode: AccessMode) -> AccessMode:
 
 
 def choose_access(
-    mode: AccessMode, kubeconfig: str | None, pods: Pods, port_forwards: PortForwards
+    mode: AccessMode, inside: bool, pods: Pods, port_forwards: PortForwards
 ) -> Access:
     """`auto` is direct for a pod that talks to its own cluster, and port-forward elsewhere."""
-    inside = in_cluster() and not (kubeconfig or os.environ.get("KUBECONFIG"))
     if mode == "direct" or (mode == "auto" and inside):
         return DirectAccess(pods)
     return port_forwards

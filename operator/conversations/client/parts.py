@@ -12,7 +12,7 @@ from conversations.client.pods import Pods
 from conversations.client.port_forward import PortForwards
 from conversations.client.runtimes import Runtimes
 from conversations.client.watched import Watched
-from conversations.cluster.connection import Connection
+from conversations.cluster.connection import Connection, uses_service_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Parts:
         lifecycle, keys = Lifecycle(calls, cache), SessionKeys(calls)
         pods = Pods(connection, namespace)
         tunnels = PortForwards(pods, namespace, given.kubectl, _kubectl_flags(given))
-        access = choose_access(given.access, given.kubeconfig, pods, tunnels)
+        inside = uses_service_account(given.kubeconfig, given.context)
+        access = choose_access(given.access, inside, pods, tunnels)
         runtimes = Runtimes(keys, access, lifecycle.reload, given.workspace)
         return cls(connection, cache, lifecycle, runtimes)
 

@@ -19,7 +19,13 @@ import msgspec
 from kubernetes_asyncio import client as k8s
 from kubernetes_asyncio import config as k8s_config
 
-from conversations.core.errors import ApiRejected, ApiUnavailable, Conflict, TransientError
+from conversations.core.errors import (
+    ApiRejected,
+    ApiUnavailable,
+    Conflict,
+    InvalidRequest,
+    TransientError,
+)
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -71,21 +77,19 @@ class Connection:
     @classmethod
     async def open(cls, *, kubeconfig: str | None = None, context: str | None = None) -> Self:
         """
-        Connect as kubectl would: the given kubeconfig, $KUBECONFIG, ~/.kube/config, else in-cluster.
+        Connect as kubectl would: the given kubeconfig or context, $KUBECONFIG, in a pod its service
+        account, else ~/.kube/config.
 
         `namespace` of the connection is the context's or the service account's, or "default".
+        Raises InvalidRequest where that does not name a cluster.
         """
         configuration = k8s.Configuration()
-        if in_cluster() and not (kubeconfig or os.getenv("KUBECONFIG")):
-            k8s_config.load_incluster_config(  # type: ignore[no-untyped-call]
-                client_configuration=configuration
-            )
-            namespace = _service_account_namespace()
-        else:
-            await k8s_config.load_kube_config(
-                config_file=kubeconfig, context=context, client_configuration=configuration
-            )
-            namespace = _context_namespace(kubeconfig, context)
+        try:
+            namespace = await _configure(configuration, kubeconfig, context)
+        except Exception as error:  # The loader lets out whatever its parsers raise.
+            raise InvalidRequest(
+                f"which cluster? {error or type(error).__name__}; set KUBECONFIG, or name a kubeconfig and context"
+            ) from error
         return cls(configuration, namespace)
 
     async def __aenter__(self) -> Self:
@@ -203,9 +207,24 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
         return None
 
 
-def in_cluster() -> bool:
-    """Whether this process runs in a pod with a service account."""
-    return _IN_CLUSTER_NAMESPACE.exists()
+def uses_service_account(kubeconfig: str | None, context: str | None) -> bool:
+    """Whether `Connection.open` with these arguments takes the service account of this pod."""
+    named = kubeconfig or context or os.getenv("KUBECONFIG")
+    return not named and _IN_CLUSTER_NAMESPACE.exists()
+
+
+async def _configure(
+    configuration: k8s.Configuration, kubeconfig: str | None, context: str | None
+) -> str:
+    if uses_service_account(kubeconfig, context):
+        k8s_config.load_incluster_config(  # type: ignore[no-untyped-call]
+            client_configuration=configuration
+        )
+        return _service_account_namespace()
+    await k8s_config.load_kube_config(
+        config_file=kubeconfig, context=context, client_configuration=configuration
+    )
+    return _context_namespace(kubeconfig, context)
 
 
 def _service_account_namespace() -> str:
