@@ -1,15 +1,15 @@
 """The Conversation resource: what somebody wants."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from conversations.api.meta import ApiModel, Condition, ObjectMeta, rules
+from conversations.api.meta import ApiModel, Condition, ObjectMeta, one_of, rules
 from conversations.api.reasons import ConditionType
 
-Mode = Literal["Running", "Paused"]
-Phase = Literal["Pending", "Running", "Paused", "Failed"]
+MODES = ("Running", "Paused")
+PHASES = ("Pending", "Running", "Paused", "Failed")
 
 RESERVED_ENV_PATTERN = r"^(OH_.*|SESSION_API_KEY.*|LD_.*)$"
 """Names that decide who may talk to the runtime or what code it loads."""
@@ -94,9 +94,10 @@ class ConversationSpec(ApiModel):
         ),
     ]
     mode: Annotated[
-        Mode,
+        str,
         Field(
             default="Running",
+            json_schema_extra=one_of(MODES),
             description="Desired state.  Running, the default: there is a pod.  Paused: the pod goes, the session key "
             "and a workspace on a volume claim stay.",
         ),
@@ -133,8 +134,12 @@ class ConversationStatus(ApiModel):
     """What the operator sees.  Nobody else writes it."""
 
     phase: Annotated[
-        Phase | None,
-        Field(default=None, description="Summary for people, derived from the conditions."),
+        str | None,
+        Field(
+            default=None,
+            json_schema_extra=one_of(PHASES),
+            description="Summary for people, derived from the conditions.",
+        ),
     ]
     conditions: Annotated[
         list[Condition],

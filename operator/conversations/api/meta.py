@@ -20,6 +20,16 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": text} for rule, text in pairs]}
 
 
+def one_of(words: tuple[str, ...]) -> dict[str, Any]:
+    """
+    `json_schema_extra` for a closed list of words.
+
+    The API server holds writers to it.  A reader takes any text: a newer operator's new word must
+    not keep an older client from listing.
+    """
+    return {"enum": list(words)}
+
+
 class Condition(ApiModel):
     """One thing that is true or not about the object, as metav1.Condition defines it."""
 
