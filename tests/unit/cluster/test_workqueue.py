@@ -51,7 +51,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.want(key)
         elif not self.closed:
             when = self.loop.time() + seconds
-            self.due[key] = min(when, self.due.get(key, when))
+            if when < self.due.get(key, float("inf")):
+                self.due.pop(key, None)  # Of equal deadlines, the one set first comes first.
+                self.due[key] = when
 
     def hand_out(self) -> None:
         """Whoever waits gets what is wanted, longest wish first; the real queue must agree."""
