@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
 from kubernetes_asyncio import client as k8s
 
-from conversations.cluster.connection import Connection
+from conversations.cluster.connection import APPLY_PATCH, Connection
 from tests.small_api.store import Change, Manifest, Refused, Store
 
 
@@ -23,6 +23,8 @@ class Server:
         self.page_size = 500
         self.answers: list[tuple[int, str]] = []
         """Statuses and reasons that the next requests are answered with, in turn."""
+        self.refusal: Callable[[str, str], tuple[int, str] | None] = lambda method, path: None
+        """Status and reason that a request is answered with for as long as this says so."""
         self.answers_after_commit: list[tuple[int, str]] = []
         self.hang = asyncio.Event()
         self.hang.set()
@@ -78,6 +80,8 @@ class Server:
         await self.hang.wait()
         if self.answers:
             return _status(*self.answers.pop(0))
+        if (refused := self.refusal(method, request.path)) is not None:
+            return _status(*refused)
         try:
             if method == "WATCH":
                 return await self._watch(request, collection, query)
@@ -95,6 +99,11 @@ class Server:
         if method == "GET":
             return self.store.get(collection, name)
         body = await request.json()
+        if "dryRun" in request.query:
+            body["metadata"].setdefault("name", "made-up")
+            return body
+        if request.content_type == APPLY_PATCH and (collection, name) not in self.store.objects:
+            method = "POST"
         if method == "POST":
             return self.store.create(collection, body)
         if method == "PUT":

@@ -100,7 +100,10 @@ class Store:
         if uid and old["metadata"]["uid"] != uid:
             raise Refused(409, "Conflict", f"the uid of {name} does not match")
         if not grace:
-            return self.remove(collection, name)
+            # The answer is the object as it was, and that it is being deleted.
+            gone = self.remove(collection, name)
+            gone["metadata"]["deletionTimestamp"] = _MOMENT
+            return gone
         if "deletionTimestamp" in old["metadata"]:
             return old
         old["metadata"]["deletionTimestamp"] = _MOMENT

@@ -117,7 +117,8 @@ class Reflector(Generic[T]):
             try:
                 if self._stale:
                     await self._list()
-                await self._watch()
+                if await self._was_cut_short():
+                    continue
             except Expired:
                 self._stale = True
             except (ConversationError, msgspec.DecodeError) as error:
@@ -212,14 +213,16 @@ class Reflector(Generic[T]):
         self.objects[name] = new
         self._on_change(old, new)
 
-    async def _watch(self) -> None:
+    async def _was_cut_short(self) -> bool:
+        """Watch until the stream ends; True where `relist` ended it."""
         try:
             async with asyncio.timeout(None) as self._following:
                 await self._follow()
         except TimeoutError:
-            pass  # `relist` cut it short.
+            return True
         finally:
             self._following = None
+        return False
 
     async def _follow(self) -> None:
         query = {

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from conversations.cluster.connection import Connection, backoff_sleep
@@ -37,10 +37,13 @@ UNREACHABLE_SECONDS = 10.0
 class Operator:
     """Reconciles the Conversations of one namespace from `start` to `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, connect: Callable[[], Awaitable[Connection]] = Connection.open
+    ) -> None:
         self.over = asyncio.Event()
         self.failed = False
         self._settings = settings
+        self._connect = connect
         self._began = time.monotonic()
         self._queue: WorkQueue[Key] = WorkQueue()
         self._acting = asyncio.Event()
@@ -55,7 +58,7 @@ class Operator:
     async def start(self) -> None:
         """Return once all caches are synced; from then on it reconciles while it leads."""
         try:
-            self._connection = await Connection.open()
+            self._connection = await self._connect()
             self._assemble(self._connection)
             await self._synchronise()
         except BaseException:

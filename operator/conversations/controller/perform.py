@@ -15,6 +15,7 @@ import msgspec
 
 from conversations.api.labels import CONVERSATION_UID, SESSION_KEY_HASH
 from conversations.api.reasons import Reason
+from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.controller import metrics
 from conversations.controller.caches import Caches
@@ -80,7 +81,13 @@ class Performer:
 
     async def write_status(self, world: World, patch: dict[str, Any]) -> None:
         """Compare-and-swap the status; raises Conflict when the Conversation has moved on."""
-        world.conversation = await self._kube.patch_conversation_status(world.conversation, patch)
+        meta = world.conversation.metadata
+        try:
+            updated = await self._kube.patch_conversation_status(world.conversation, patch)
+        except NotFound:
+            self._caches.conversations.forget(meta.name, meta.uid)
+            raise Conflict(f"Conversation {meta.name} is gone") from None
+        world.conversation = updated
         self._caches.conversations.observe(world.conversation)
         metrics.WRITES.labels("PatchStatus", "ok").inc()
 
@@ -116,6 +123,7 @@ class Performer:
                 self._taken(world, "Secret")
             return
         world.memory.refusal = None
+        world.memory.has_decided = True
         self._caches.secrets.observe(created)
         world.secret, world.secret_read, world.secret_created = created, True, True
 

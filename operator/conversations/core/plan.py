@@ -139,7 +139,11 @@ def _plan_secret(world: World) -> Action | None:
     if world.secret is not None:
         return None
     if not _key_was_given_out(world):
-        return _unless_refused(world, CreateSecret())
+        # A second time: then the first Secret went with a Conversation that our cache still shows.
+        again = world.memory.has_decided
+        return _unless_refused(
+            world, _confirmed(world, CreateSecret()) if again else CreateSecret()
+        )
     # Gone, or our cache is behind.  Pods that hold the old key go first: nobody could use them.
     if not world.secret_read:
         return ReadSecret()

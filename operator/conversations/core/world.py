@@ -22,10 +22,11 @@ class Memory:
     """
     What one process remembers of a conversation; losing it costs a repeated request at most.
 
-    `unsettled_since` is the monotonic time at which it was first seen neither Ready nor paused;
+    `has_decided`: this process made its Secret once.  `unsettled_since` is the monotonic time at which it was first seen neither Ready nor paused;
     `started_at` the same for a start that this process made itself.
     """
 
+    has_decided: bool = False
     unsettled_since: float | None = None
     started_at: float | None = None
     refusal: Refusal | None = None

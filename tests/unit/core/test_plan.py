@@ -63,6 +63,12 @@ def test_the_secret_decides_before_anything_else_is_made() -> None:
     assert plan(a_world(secret=None)) == actions.CreateSecret()
 
 
+def test_a_second_secret_is_not_made_on_the_word_of_a_cache() -> None:
+    world = a_world(secret=None, memory=Memory(has_decided=True))
+    assert plan(world) == actions.ReadConversation()
+    assert plan(replace(world, confirmed=True)) == actions.CreateSecret()
+
+
 def test_a_start_goes_on_at_once_where_the_secret_was_made_in_this_pass() -> None:
     world = a_world(template=a_template(workspace=EPHEMERAL), secret_created=True)
     assert plan(world) == actions.CreatePod()
