@@ -180,7 +180,10 @@ def _plan_pod(world: World) -> Action | None:
             return RecordLoss(pod.metadata.uid, *explain_pod(pod, was_ready=False))
         return _delete_one(world, [pod])
     if _has_another_key(world, pod):
-        return _key_loss(world) if _loss_is_unrecorded(world) else _delete_one(world, [pod])
+        if not world.secret_read:
+            return ReadSecret()  # As above: our cache of the Secret may be the one that is behind.
+        ours = status.pod_uid == pod.metadata.uid and _loss_is_unrecorded(world)
+        return _key_loss(world) if ours else _delete_one(world, [pod])
     return None
 
 

@@ -265,9 +265,8 @@ def test_rule_6_a_cache_that_is_behind_loses_no_key() -> None:
 
 
 def test_a_pod_with_another_key_is_given_up() -> None:
-    world = a_world(
-        a_conversation(READY_STATUS), pods=[a_pod(key_hash="old", **READY_POD)], confirmed=True
-    )
+    pods = [a_pod(key_hash="old", **READY_POD)]
+    world = a_world(a_conversation(READY_STATUS), pods=pods, confirmed=True, secret_read=True)
     action = plan(world)
     assert isinstance(action, actions.RecordLoss)
     assert action.reason == Reason.SESSION_KEY_LOST
