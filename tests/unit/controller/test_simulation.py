@@ -18,16 +18,14 @@ from hypothesis.stateful import (
 from conversations.api.labels import SESSION_KEY_HASH
 from conversations.core.restarts import RESTART_LIMIT
 from tests.small_api.virtual_time import VirtualTimeLoop
-from tests.unit.controller.simulation import (
+from tests.unit.controller.simulated_operator import Fate, SimulatedOperator, come_to_rest
+from tests.unit.controller.simulated_world import (
     CLAIMS,
     CONVERSATIONS,
     NAME,
     PODS,
     SECRETS,
-    Fate,
-    SimulatedOperator,
     World,
-    come_to_rest,
     is_terminal,
     uid_label,
 )

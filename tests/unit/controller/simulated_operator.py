@@ -1,22 +1,18 @@
 """
-One conversation, its API server, its kubelet, and operators whose every request can go wrong.
+Operators that are stepped from outside, every request and every event of them.
 
-The operators are the real ones from the reconciler down to the reflectors; only HTTP is left out.
-Each of their requests waits until the test says what becomes of it, and each of their watches
-until the test says how far it has come.
+They are the real ones from the reconciler down to the reflectors; only HTTP is left out.  Each
+request waits until the test says what becomes of it, and each watch until the test says how far it
+has come.
 """
 
 import asyncio
 import json
-from collections import Counter, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Any
 
-from conversations.api.labels import CONVERSATION_UID
-from conversations.cluster import paths
 from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.cluster.workqueue import WorkQueue
@@ -26,18 +22,10 @@ from conversations.controller.reconcile import Reconciler
 from conversations.controller.recorder import Recorder
 from conversations.core.errors import ApiRejected, ApiUnavailable, Conflict, ConversationError
 from conversations.core.observed import Template
-from tests.small_api.store import Manifest, Refused, Store
-from tests.small_api.virtual_time import VirtualTimeLoop
+from tests.small_api.store import Refused
+from tests.unit.controller.simulated_world import EVENTS, NAME, NAMESPACE, Request, World
 
-NAMESPACE = "ns"
-NAME = "chat"
 KEY = Key("Conversation", NAME)
-CONVERSATIONS = paths.conversations(NAMESPACE)
-PODS = paths.core("pods", NAMESPACE)
-SECRETS = paths.core("secrets", NAMESPACE)
-CLAIMS = paths.core("persistentvolumeclaims", NAMESPACE)
-EVENTS = paths.core("events", NAMESPACE)
-EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 PATIENCE = 600
 """Steps in which everything must have come to rest."""
 
@@ -55,102 +43,9 @@ class Fate(Enum):
 class Ask:
     """A request under way."""
 
-    def __init__(self, method: str, path: str, query: Any, body: Any) -> None:
-        self.method, self.path, self.query, self.body = method, path, query, body
+    def __init__(self, request: Request) -> None:
+        self.request = request
         self.fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
-
-
-class World:
-    """The API server with what people and kubelet do to its objects."""
-
-    def __init__(self, loop: VirtualTimeLoop, template: Template) -> None:
-        self.loop = loop
-        self.template: Template | None = template
-        self.store = Store()
-        self.quota_is_full = False
-        self.writes: Counter[str] = Counter()
-        self.trace: deque[str] = deque(maxlen=100)
-
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.loop.time())
-
-    @property
-    def conversation(self) -> Manifest | None:
-        return self.store.objects.get((CONVERSATIONS, NAME))
-
-    @property
-    def pods(self) -> list[Manifest]:
-        return self.store.list(PODS)
-
-    def secret_of(self, uid: str) -> Manifest | None:
-        return self.store.objects.get((SECRETS, f"conv-{uid}"))
-
-    def answer(self, ask: Ask) -> Any:
-        """What the API server does with a request."""
-        collection, _, rest = ask.path.partition(f"/namespaces/{NAMESPACE}/")
-        resource, name = (*rest.split("/"), "", "")[:2]
-        collection = f"{collection}/namespaces/{NAMESPACE}/{resource}"
-        self.trace.append(f"{ask.method} {resource}")
-        if ask.method != "GET" and resource != "events":
-            self.writes[f"{ask.method} {resource}"] += 1
-        if ask.method == "GET":
-            if name:
-                return self.store.get(collection, name)
-            items = self.store.list(collection, (ask.query or {}).get("labelSelector", ""))
-            return {"metadata": {"resourceVersion": str(self.store.version)}, "items": items}
-        if ask.method == "POST":
-            if resource == "pods" and self.quota_is_full:
-                raise Refused(403, "Forbidden", "pods is forbidden: exceeded quota: q")
-            return self.store.create(collection, ask.body)
-        if ask.method == "PATCH":
-            return self.store.patch(collection, name, ask.body)
-        return self.store.delete(
-            collection, name, uid=ask.body["preconditions"]["uid"], grace=self._has_grace(name)
-        )
-
-    def _has_grace(self, name: str) -> bool:
-        pod = self.store.get(PODS, name)
-        return bool((pod.get("spec") or {}).get("nodeName")) and not is_terminal(pod)
-
-    # --- kubelet, scheduler, garbage collector
-
-    def run_pod(self, name: str) -> None:
-        status = {
-            "phase": "Running",
-            "podIP": "10.0.0.9",
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "runtime", "ready": True, "state": {"running": {}}}],
-        }
-        self.store.change(PODS, name, spec={"nodeName": "node-1"}, status=status)
-
-    def collect_garbage(self) -> None:
-        owners = {m["metadata"]["uid"] for m in self.store.list(CONVERSATIONS)}
-        for collection in (PODS, SECRETS, CLAIMS):
-            for manifest in self.store.list(collection):
-                meta = manifest["metadata"]
-                references = meta.get("ownerReferences") or []
-                if references and not any(r["uid"] in owners for r in references):
-                    grace = collection == PODS and self._has_grace(meta["name"])
-                    self.store.delete(collection, meta["name"], grace=grace)
-
-    def work(self) -> bool:
-        """What a healthy cluster does by itself; whether there was anything."""
-        before = self.store.version
-        self.collect_garbage()
-        for pod in self.pods:
-            name = pod["metadata"]["name"]
-            if "deletionTimestamp" in pod["metadata"]:
-                self.store.remove(PODS, name)
-            elif not is_terminal(pod) and self._can_run(pod):
-                self.run_pod(name)
-        return self.store.version != before
-
-    def _can_run(self, pod: Manifest) -> bool:
-        return (SECRETS, pod["metadata"]["name"]) in self.store.objects
-
-
-def is_terminal(pod: Manifest) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 class _Templates:
@@ -184,20 +79,19 @@ class _Connection:
     async def request(
         self, method: str, path: str, *, query: Any = None, body: Any = None, **_: Any
     ) -> bytes:
-        ask = Ask(method, path, query, body)
+        asked = Request(method, path, query, body)
         # LISTs of the reflectors, and Events, are not what is tried here.
         fate = Fate.ANSWERED
         if not ("limit" in (query or {}) or path == EVENTS):
+            ask = Ask(asked)
             self._operator.asks.append(ask)
             fate = await ask.fate
         if fate == Fate.FAILED:
             raise ApiUnavailable("500: so the test wants")
         try:
-            answer = self._operator.world.answer(ask)
+            answer = self._operator.commit(asked)
         except Refused as refused:
             raise _translated(refused) from refused
-        finally:
-            self._operator.on_commit(ask)
         if fate == Fate.REPLY_LOST:
             raise ApiUnavailable("the reply is lost")
         return json.dumps(answer).encode()
@@ -229,8 +123,7 @@ class SimulatedOperator:
         self.world = world
         self.asks: list[Ask] = []
         self.watches: dict[str, Watch] = {}
-        self.paused_during_pass = False
-        self.complaints: list[str] = []
+        self.done_in_pass: set[str] = set()
         connection: Any = _Connection(self)
         self.queue: WorkQueue[Key] = WorkQueue()
         self.caches = Caches(connection, NAMESPACE, self.queue.add)
@@ -245,8 +138,24 @@ class SimulatedOperator:
         self._getting = world.loop.create_task(self.queue.get())
         world.loop.settle()
 
-    def on_commit(self, ask: Ask) -> None:
-        """Overheard by the test."""
+    def commit(self, request: Request) -> Any:
+        """Have the API server answer; rules that hold at that very moment are checked here."""
+        self._mind_the_rules(request)
+        answer = self.world.answer(request)
+        self.done_in_pass.add(request.word)
+        return answer
+
+    def _mind_the_rules(self, request: Request) -> None:
+        looked = self.done_in_pass & {"GET conversations", "PATCH conversations"}
+        if request.word == "POST pods":
+            decided = looked or "POST secrets" in self.done_in_pass
+            assert decided, "rule 4: a pod on the word of a cache"
+        if request.word == "DELETE pods":
+            assert looked, "rule 4: a pod deleted on the word of a cache"
+        if request.word == "PATCH conversations":
+            lost = request.body["status"].get("lastRestartPodUID")
+            pods = [p for p in self.world.pods if p["metadata"]["uid"] == lost]
+            assert not any(self.world.is_well(p) for p in pods), "rule 1: a loss of what is there"
 
     def die(self) -> None:
         for task in (self.task, self._running, self._getting):
@@ -264,6 +173,7 @@ class SimulatedOperator:
         self.world.loop.settle()
         if self.is_busy or not self._getting.done() or self._getting.result() is None:
             return False
+        self.done_in_pass.clear()
         self.task = self.world.loop.create_task(self._one_pass())
         self.world.loop.settle()
         return True
@@ -283,12 +193,8 @@ class SimulatedOperator:
             return False
         ask = self.asks.pop(0)
         if fate == Fate.CRASHED_AFTER:
-            try:
-                self.world.answer(ask)
-            except Refused:
-                pass
-            finally:
-                self.on_commit(ask)
+            with suppress(Refused):
+                self.commit(ask.request)
         if fate in (Fate.CRASHED_BEFORE, Fate.CRASHED_AFTER):
             self.die()
             return True
@@ -339,7 +245,3 @@ def come_to_rest(world: World, operators: list[SimulatedOperator], seconds: floa
         world.loop.advance(ahead)
     last = list(world.trace)[-30:]
     raise AssertionError(f"no rest after {PATIENCE} steps: {dict(world.writes)}, last {last}")
-
-
-def uid_label(manifest: Manifest) -> str:
-    return str((manifest["metadata"].get("labels") or {}).get(CONVERSATION_UID, ""))
