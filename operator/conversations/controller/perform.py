@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 TAKEN_RETRY_SECONDS = 60.0
 
+_READS = (plan.ReadConversation, plan.ReadSecret, plan.ReadClaim, plan.ListPods)
+_CREATES = (plan.CreateSecret, plan.CreateClaim, plan.CreatePod)
+
 
 class Performer:
     """The only place where the operator changes anything."""
@@ -63,21 +66,22 @@ class Performer:
         """Raises TransientError; a refusal by the API server is remembered, not raised."""
         name = type(action).__name__
         logger.debug("%s: %s", world.conversation.metadata.name, name)
+        if isinstance(action, _READS):
+            await self._performers[type(action)](action, world)
+            return
+        result = "failed"
         try:
             await self._performers[type(action)](action, world)
+            result = "ok"
         except ApiRejected as error:
-            metrics.WRITES.labels(name, "refused").inc()
-            if not name.startswith("Create"):
+            result = "refused"
+            if not isinstance(action, _CREATES):
                 raise
             finding = explain_refusal(error.status, error.message)
             wait = retry_seconds(finding.reason, self._resync_seconds, random.random())
             self._refuse(world, finding, wait)
-        except Exception:
-            metrics.WRITES.labels(name, "failed").inc()
-            raise
-        else:
-            if not name.startswith(("Read", "List")):
-                metrics.WRITES.labels(name, "ok").inc()
+        finally:
+            metrics.WRITES.labels(name, result).inc()
 
     async def write_status(self, world: World, patch: dict[str, Any]) -> None:
         """Compare-and-swap the status; raises Conflict when the Conversation has moved on."""
