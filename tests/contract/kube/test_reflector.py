@@ -1,82 +1,15 @@
 """A reflector's copy is the truth, whatever LIST and WATCH go through."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from conversations.cluster.connection import Connection
-from conversations.cluster.paths import core
-from conversations.cluster.reflector import GIVE_UP_AFTER, Reflector
-from conversations.core.observed import Child, Pod
-from tests.rig.waiting import eventually
+from conversations.cluster.reflector import GIVE_UP_AFTER
+from conversations.core.observed import Child
+from tests.contract.kube.reflecting import PODS, SECRETS, Watched, a_pod, reflecting, until
 from tests.small_api.server import Server
-
-PODS = core("pods", "default")
-SECRETS = core("secrets", "default")
-
-
-def a_pod(name: str, **parts: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "labels": {"app": "runtime"}}, **parts}
-
-
-class Watched:
-    """A running reflector, and every change that it told of."""
-
-    def __init__(self, server: Server, connection: Connection, **options: Any) -> None:
-        self.server = server
-        self.told: list[tuple[str, str]] = []
-        options = {"path": PODS, "kind": Pod, "label_selector": "app"} | options
-        path, kind = options.pop("path"), options.pop("kind")
-        self.reflector: Reflector[Any] = Reflector(
-            connection, path, kind, on_change=self._on_change, **options
-        )
-
-    def _on_change(self, old: Any, new: Any) -> None:
-        word = "added" if old is None else "deleted" if new is None else "changed"
-        self.told.append((word, (new or old).metadata.name))
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self.reflector.objects)
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return {n: o.metadata.resource_version for n, o in self.reflector.objects.items()}
-
-    async def agrees(self) -> None:
-        """Return when the copy is what the store holds."""
-
-        def same() -> bool:
-            stored = self.server.store.list(PODS, "app")
-            return self.versions == {
-                pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in stored
-            }
-
-        await until(same)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    await eventually(holds, 10)
-
-
-@asynccontextmanager
-async def reflecting(
-    server: Server, connection: Connection, **options: Any
-) -> AsyncIterator[Watched]:
-    watched = Watched(server, connection, **options)
-    task = asyncio.create_task(watched.reflector.run())
-    try:
-        await asyncio.wait_for(watched.reflector.synced.wait(), 5)
-        await until(lambda: len(server.watches) > 0)
-        yield watched
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_a_list_of_many_pages_is_one_list(small_api: Server, connection: Connection) -> None:
@@ -281,97 +214,3 @@ async def test_null_for_no_items_and_metadata_only(
         small_api.store.create(SECRETS, a_pod("s", data={"session-api-key": "c2VjcmV0"}))
         await small_api.tell()
         await until(lambda: watched.names == ["s"])
-
-
-UNREADABLE = {"status": {"phase": 7}}
-
-
-async def test_an_object_that_cannot_be_read_hides_no_other_in_a_list(
-    small_api: Server, connection: Connection
-) -> None:
-    small_api.store.create(PODS, a_pod("a"))
-    small_api.store.create(PODS, a_pod("bad", **UNREADABLE))
-    async with reflecting(small_api, connection) as watched:
-        assert watched.names == ["a"]
-
-
-async def test_an_object_that_cannot_be_read_hides_no_later_event(
-    small_api: Server, connection: Connection
-) -> None:
-    small_api.store.create(PODS, a_pod("bad"))
-    async with reflecting(small_api, connection) as watched:
-        known = watched.versions["bad"]
-        small_api.store.change(PODS, "bad", **UNREADABLE)
-        small_api.store.create(PODS, a_pod("a"))
-        await small_api.tell()
-        await until(lambda: watched.names == ["a", "bad"])
-        assert watched.versions["bad"] == known
-        watched.reflector.relist()
-        await until(lambda: len(small_api.watches) == 2)
-        assert watched.versions["bad"] == known
-        small_api.store.remove(PODS, "bad")
-        await small_api.tell()
-        await watched.agrees()
-
-
-async def test_chunks_may_end_anywhere(small_api: Server, connection: Connection) -> None:
-    async with reflecting(small_api, connection) as watched:
-        pod = a_pod("a", status={"message": "späť 🙂"})
-        pod["metadata"]["resourceVersion"] = "200"
-        line = json.dumps({"type": "ADDED", "object": pod}, ensure_ascii=False).encode() + b"\n"
-        cuts = [line.index("ä".encode()) + 1, line.index("🙂".encode()) + 2, len(line) - 1]
-        edges = [0, *cuts, len(line)]
-        await small_api.send(*(line[a:b] for a, b in zip(edges, edges[1:], strict=False)))
-        await until(lambda: watched.names == ["a"])
-        assert watched.reflector.objects["a"].status.message == "späť 🙂"
-
-
-async def test_several_events_in_one_chunk_and_empty_lines(
-    small_api: Server, connection: Connection
-) -> None:
-    async with reflecting(small_api, connection) as watched:
-        lines = b""
-        for number in range(3):
-            pod = a_pod(f"p{number}")
-            pod["metadata"]["resourceVersion"] = str(200 + number)
-            lines += json.dumps({"type": "ADDED", "object": pod}).encode() + b"\n\n"
-        await small_api.send(lines)
-        await until(lambda: watched.names == ["p0", "p1", "p2"])
-
-
-async def test_an_event_cut_off_in_the_middle_comes_again(
-    small_api: Server, connection: Connection
-) -> None:
-    async with reflecting(small_api, connection) as watched:
-        await small_api.send(b'{"type": "ADDED", "object": {"metadata": {"na')
-        small_api.cut()
-        small_api.store.create(PODS, a_pod("a"))
-        await watched.agrees()
-
-
-async def test_garbage_in_the_stream_ends_that_watch_only(
-    small_api: Server, connection: Connection
-) -> None:
-    async with reflecting(small_api, connection) as watched:
-        await small_api.send(b"<html>502</html>\n")
-        small_api.store.create(PODS, a_pod("a"))
-        await watched.agrees()
-
-
-async def test_one_giant_object(small_api: Server, connection: Connection) -> None:
-    async with reflecting(small_api, connection) as watched:
-        small_api.store.create(PODS, a_pod("big", status={"message": "x" * 1_400_000}))
-        await small_api.tell()
-        await watched.agrees()
-        assert len(watched.reflector.objects["big"].status.message) == 1_400_000
-
-
-async def test_failing_since_speaks_of_the_api_server_only_while_it_fails(
-    small_api: Server, connection: Connection
-) -> None:
-    async with reflecting(small_api, connection) as watched:
-        assert watched.reflector.failing_since is None
-        small_api.answers = [(503, "ServiceUnavailable")] * 2
-        small_api.cut()
-        await until(lambda: watched.reflector.failing_since is not None)
-        await until(lambda: watched.reflector.failing_since is None)

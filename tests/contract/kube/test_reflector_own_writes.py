@@ -7,7 +7,7 @@ import pytest
 
 from conversations.cluster.connection import Connection
 from conversations.core.observed import Pod
-from tests.contract.kube.test_reflector import PODS, Watched, a_pod, reflecting, until
+from tests.contract.kube.reflecting import PODS, Watched, a_pod, reflecting, until
 from tests.small_api.server import Server
 from tests.small_api.store import Manifest
 

@@ -8,6 +8,7 @@ import msgspec
 from conversations.api import labels
 from conversations.api.reasons import Reason
 from conversations.api.template import RuntimeTemplateSpec
+from conversations.core.build import build_pod
 from conversations.core.names import children_name
 from conversations.core.observed import Child, Conversation, Pod, Template
 from conversations.core.world import Memory, World
@@ -130,3 +131,17 @@ def a_world(conversation: Conversation | None = None, **parts: Any) -> World:
         "clock": CLOCK,
     }
     return World(**(given | parts))
+
+
+def blueprint(container: dict[str, Any] | None = None, **pod: Any) -> dict[str, Any]:
+    first = {"name": "runtime", "image": "agent:1"} | (container or {})
+    metadata = pod.pop("metadata", {})
+    return {"metadata": metadata, "spec": {"containers": [first]} | pod}
+
+
+def built(template: Template | None = None, **spec: Any) -> dict[str, Any]:
+    return build_pod(a_conversation(**spec), template or a_template(), KEY_HASH)
+
+
+def runtime_of(pod: dict[str, Any]) -> dict[str, Any]:
+    return next(c for c in pod["spec"]["containers"] if c["name"] == "runtime")

@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 
 from conversations.api import labels
-from conversations.core.build import build_claim, build_pod, build_secret, desired_hash
+from conversations.core.build import build_claim, build_secret, desired_hash
 from conversations.core.names import children_name
-from conversations.core.observed import Template
-from conversations.core.start import why_not_start
 from tests.unit.core.samples import (
-    BLUEPRINT,
     EPHEMERAL,
     KEY_HASH,
     UID,
     a_conversation,
     a_template,
-    a_world,
+    blueprint,
+    built,
+    runtime_of,
 )
 
 NAME = children_name(UID)
@@ -30,20 +29,6 @@ OWNER = {
     "uid": UID,
     "controller": True,
 }
-
-
-def blueprint(container: dict[str, Any] | None = None, **pod: Any) -> dict[str, Any]:
-    first = {"name": "runtime", "image": "agent:1"} | (container or {})
-    metadata = pod.pop("metadata", {})
-    return {"metadata": metadata, "spec": {"containers": [first]} | pod}
-
-
-def built(template: Template | None = None, **spec: Any) -> dict[str, Any]:
-    return build_pod(a_conversation(**spec), template or a_template(), KEY_HASH)
-
-
-def runtime_of(pod: dict[str, Any]) -> dict[str, Any]:
-    return next(c for c in pod["spec"]["containers"] if c["name"] == "runtime")
 
 
 def env_of(pod: dict[str, Any]) -> dict[str, Any]:
@@ -225,100 +210,6 @@ def test_the_blueprint_cannot_put_another_volume_in_the_workspace_s_place() -> N
     ]
 
 
-# --- the pod: hardening
-
-
-def test_a_silent_blueprint_becomes_a_hardened_pod() -> None:
-    spec = built()["spec"]
-    assert spec["restartPolicy"] == "Always"
-    assert spec["automountServiceAccountToken"] is False
-    assert spec["enableServiceLinks"] is False
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "fsGroup": 10001,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert runtime_of(built())["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def test_sidecars_and_init_containers_are_hardened_too() -> None:
-    more = {"name": "more", "image": "more:1"}
-    pod = blueprint(initContainers=[more])
-    pod["spec"]["containers"].append(more)
-    spec = built(a_template(pod=pod))["spec"]
-    for container in [*spec["containers"], *spec["initContainers"]]:
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert "ephemeral-storage" in container["resources"]["limits"]
-    assert "env" not in spec["initContainers"][0], "keys go to the runtime alone"
-
-
-def test_what_the_admin_says_wins() -> None:
-    container = {"securityContext": {"readOnlyRootFilesystem": False}}
-    given = blueprint(
-        container,
-        automountServiceAccountToken=True,
-        securityContext={"runAsUser": 7},
-        terminationGracePeriodSeconds=5,
-        restartPolicy="Never",
-    )
-    pod = built(a_template(pod=given))
-    assert runtime_of(pod)["securityContext"]["readOnlyRootFilesystem"] is False
-    assert pod["spec"]["automountServiceAccountToken"] is True
-    assert pod["spec"]["securityContext"]["runAsUser"] == 7
-    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
-    assert pod["spec"]["terminationGracePeriodSeconds"] == 5
-    assert pod["spec"]["restartPolicy"] == "Always"
-
-
-@pytest.mark.parametrize(
-    ("given", "requests", "limits"),
-    [
-        (
-            {},
-            {"cpu": "100m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
-            {"memory": "4Gi", "ephemeral-storage": "8Gi"},
-        ),
-        (
-            {"limits": {"memory": "128Mi"}},
-            {"cpu": "100m", "ephemeral-storage": "256Mi"},
-            {"memory": "128Mi", "ephemeral-storage": "8Gi"},
-        ),
-        (
-            {"requests": {"memory": "64Gi", "cpu": "8"}},
-            {"memory": "64Gi", "cpu": "8", "ephemeral-storage": "256Mi"},
-            {"ephemeral-storage": "8Gi"},
-        ),
-    ],
-)
-def test_resources_never_contradict_the_admin_s(
-    given: dict[str, Any], requests: dict[str, str], limits: dict[str, str]
-) -> None:
-    resources = runtime_of(built(a_template(pod=blueprint({"resources": given}))))["resources"]
-    assert resources == {"requests": requests, "limits": limits}
-
-
-def test_probes_need_no_key_and_the_admin_s_stay() -> None:
-    container = {"livenessProbe": {"exec": {"command": ["true"]}}}
-    runtime = runtime_of(built(a_template(pod=blueprint(container), port=9000)))
-    assert runtime["livenessProbe"] == {"exec": {"command": ["true"]}}
-    assert runtime["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 9000}
-    assert runtime["ports"] == [{"name": "http", "containerPort": 9000}]
-
-
-def test_the_conversation_s_image_is_the_runtime_s_only() -> None:
-    pod = blueprint()
-    pod["spec"]["containers"].append({"name": "sidecar", "image": "side:1"})
-    containers = built(a_template(pod=pod), image="agent:2")["spec"]["containers"]
-    assert [c["image"] for c in containers] == ["agent:2", "side:1"]
-
-
 # --- drift
 
 
@@ -335,77 +226,3 @@ def test_the_hash_changes_exactly_when_the_pod_would() -> None:
     ]
     assert len({base, *others}) == 6
     assert built()["metadata"]["annotations"][labels.DESIRED_HASH] == base
-
-
-# --- blueprints that are none
-
-
-NULLS: dict[str, Any] = {
-    "metadata": None,
-    "spec": {
-        "containers": [
-            {
-                "name": "runtime",
-                "image": "agent:1",
-                "env": None,
-                "ports": None,
-                "volumeMounts": None,
-                "securityContext": None,
-                "resources": {"requests": None, "limits": None},
-                "readinessProbe": None,
-            }
-        ],
-        "initContainers": None,
-        "volumes": None,
-        "securityContext": None,
-    },
-}
-
-
-def test_a_field_with_nothing_after_it_is_as_good_as_not_written() -> None:
-    bare = blueprint()
-    nulls, plain = a_template(pod=NULLS), a_template(pod=bare)
-    assert nulls.problem is None
-    ours, theirs = built(nulls), built(plain)
-    for pod in (ours, theirs):
-        del pod["metadata"]["annotations"][labels.DESIRED_HASH]
-    assert ours == theirs
-
-
-@pytest.mark.parametrize(
-    ("pod", "words"),
-    [
-        ({}, "spec"),
-        ({"spec": None}, "spec"),
-        ({"spec": "text"}, "$.spec"),
-        ({"spec": {}}, "containers"),
-        ({"spec": {"containers": "text"}}, "$.spec.containers"),
-        ({"spec": {"containers": []}}, "runtime"),
-        ({"spec": {"containers": [{"name": "agent"}]}}, "runtime"),
-        ({"spec": {"containers": [{"image": "x"}]}}, "name"),
-        ({"spec": {"containers": [None]}}, "$.spec.containers[0]"),
-        (blueprint({"env": {"A": "1"}}), "env"),
-        (blueprint({"env": [{"value": "1"}]}), "name"),
-        (blueprint({"env": ["A=1"]}), "env"),
-        (blueprint({"ports": [8000]}), "ports"),
-        (blueprint({"volumeMounts": "x"}), "volumeMounts"),
-        (blueprint({"securityContext": "none"}), "securityContext"),
-        (blueprint({"resources": {"limits": "2Gi"}}), "limits"),
-        (blueprint(volumes=["x"]), "volumes"),
-        (blueprint(initContainers="x"), "initContainers"),
-        (blueprint(securityContext=[]), "securityContext"),
-        (blueprint(metadata={"labels": ["a"]}), "labels"),
-        (blueprint(metadata="x"), "metadata"),
-    ],
-)
-def test_a_blueprint_that_makes_no_pod_is_refused_with_the_place(
-    pod: dict[str, Any], words: str
-) -> None:
-    template = a_template(pod=pod)
-    assert template.problem is not None and words in template.problem
-    finding = why_not_start(a_world(template=template))
-    assert finding is not None and words in finding.message
-
-
-def test_the_sample_blueprint_has_no_problem() -> None:
-    assert a_template(pod=BLUEPRINT).problem is None
