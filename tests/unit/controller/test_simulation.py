@@ -97,6 +97,11 @@ class Simulation(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.loop.advance(seconds)
 
+    @rule(who=WHO)
+    def one_has_its_way(self, who: int) -> None:
+        """All goes well for a while, and the other operator hears nothing of it."""
+        come_to_rest(self.world, [self.operator(who)], seconds=3)
+
     # --- people
 
     @precondition(lambda self: self.world.conversation is not None)
