@@ -99,7 +99,9 @@ class Connection:
         await self.close()
 
     async def close(self) -> None:
+        """Close every connection; none of them is half open when this returns."""
         await self._api.close()
+        await asyncio.sleep(0)  # What was hung up is closed by the loop's next turn.
 
     async def get(
         self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON
@@ -154,7 +156,10 @@ class Connection:
             async with await self._send(call, timeout) as response:
                 if response.status >= 300:
                     raise _translate(response, await response.read())
-                yield _lines(response)
+                try:
+                    yield _lines(response)
+                finally:
+                    _hang_up(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"watch {path}: {type(error).__name__}: {error}") from error
 
@@ -171,6 +176,13 @@ class Connection:
             allow_redirects=False,
             **self._extra,
         )
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    # aiohttp would say good-bye over TLS in the background, and not be done when we are closed.
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
