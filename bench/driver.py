@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.rig.api import Api, Manifest
+from tests.rig.api import Api, ApiError, Manifest
 from tests.rig.observe import condition
 
 Create = Callable[[str], Awaitable[object]]
@@ -52,9 +52,20 @@ async def sightings(api: Api, resource: str) -> AsyncIterator[Sightings]:
 
 
 async def _follow(api: Api, resource: str, seen: Sightings) -> None:
+    """Until cancelled; the API server ends a watch when it likes, or when its reader is too slow."""
     version = await _version(api, resource)
-    async for _, manifest in api.watch(resource, resourceVersion=version):
-        seen.see(manifest)
+    while True:
+        try:
+            async for kind, manifest in api.watch(resource, resourceVersion=version):
+                if kind == "ERROR":
+                    break
+                version = manifest["metadata"]["resourceVersion"]
+                seen.see(manifest)
+        except ApiError:
+            pass  # 410: what was missed is in the list.
+        version = await _version(api, resource)
+        for manifest in await api.list(resource):
+            seen.see(manifest)
 
 
 async def _version(api: Api, resource: str) -> str:
