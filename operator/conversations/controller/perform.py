@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 TAKEN_RETRY_SECONDS = 60.0
 
 _READS = (plan.ReadConversation, plan.ReadSecret, plan.ReadClaim, plan.ListPods)
-_CREATES = (plan.CreateSecret, plan.CreateClaim, plan.CreatePod)
 
 
 class Performer:
@@ -75,7 +74,7 @@ class Performer:
             result = "ok"
         except ApiRejected as error:
             result = "refused"
-            if not isinstance(action, _CREATES):
+            if not isinstance(action, plan.CREATIONS):
                 raise
             finding = explain_refusal(error.status, error.message)
             wait = retry_seconds(finding.reason, self._resync_seconds, random.random())

@@ -21,15 +21,13 @@ from conversations.core.errors import ApiUnavailable, TransientError
 from conversations.core.events import news
 from conversations.core.names import children_name
 from conversations.core.observed import Child
-from conversations.core.plan import CreateClaim, CreatePod, CreateSecret, Wait, plan
+from conversations.core.plan import CREATIONS, Wait, plan
 from conversations.core.status import compute_status, is_settled, progress_delay, status_patch
 from conversations.core.world import Memory, World
 
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 20
-CREATIONS = (CreateSecret, CreateClaim, CreatePod)
-"""What comes after every loss was recorded: the status may be written before they succeed."""
 
 
 class Reconciler:

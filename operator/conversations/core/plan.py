@@ -99,6 +99,9 @@ Action = (
     | Wait
 )
 
+CREATIONS = (CreateSecret, CreateClaim, CreatePod)
+"""Actions that the API server may refuse, and that come after every loss was recorded."""
+
 LEAVING_SECONDS = 30.0
 """How often to look whether pods that are on their way out are gone."""
 

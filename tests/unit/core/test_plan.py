@@ -7,11 +7,9 @@ import pytest
 
 from conversations.api.reasons import Reason
 from conversations.core import plan as actions
-from conversations.core.names import children_name
 from conversations.core.plan import Action, plan
-from conversations.core.world import Memory, Refusal, World
+from conversations.core.world import Memory, World
 from tests.unit.core.samples import (
-    CLOCK,
     EPHEMERAL,
     LEAVING,
     LOSSY,
@@ -25,32 +23,15 @@ from tests.unit.core.samples import (
     a_secret,
     a_template,
     a_world,
-    ago,
     deleted,
-    ready_condition,
 )
-
-NAME = children_name(UID)
-EMPTY_DIR = {"name": "workspace", "emptyDir": {}}
-EPHEMERAL_POD = {**READY_POD, "volumes": [EMPTY_DIR]}
-TERMINAL = {"phase": "Failed"}
-
-
-def lost(count: int, seconds_ago: float = 0.0, pod_uid: str = POD_UID) -> dict[str, Any]:
-    """The status after that many losses, the last one that long ago."""
-    return {
-        "conditions": [ready_condition("False", Reason.POD_LOST)],
-        "sessionKeyHash": READY_STATUS["sessionKeyHash"],
-        "restarts": count,
-        "lastRestartTime": ago(seconds_ago),
-        "lastRestartPodUID": pod_uid,
-    }
-
-
-def refused(world: World, seconds: float = 30.0) -> Memory:
-    refusal = Refusal(Reason.QUOTA_EXCEEDED, "full", world.made_from, CLOCK + seconds)
-    return Memory(refusal=refusal)
-
+from tests.unit.core.worlds import (
+    EMPTY_DIR,
+    EPHEMERAL_POD,
+    NAME,
+    TERMINAL,
+    lost,
+)
 
 # --- a cold start
 

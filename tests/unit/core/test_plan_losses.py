@@ -3,53 +3,31 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from conversations.api.reasons import Reason
 from conversations.core import plan as actions
-from conversations.core.names import children_name
 from conversations.core.plan import plan
 from conversations.core.restarts import RESTART_LIMIT, STABLE, backoff_seconds, counted_restarts
-from conversations.core.world import Memory, Refusal, World
+from conversations.core.world import World
 from tests.unit.core.samples import (
-    CLOCK,
     LEAVING,
     NOW,
     POD_UID,
     READY_POD,
     READY_STATUS,
-    UID,
     a_conversation,
     a_pod,
     a_template,
     a_world,
-    ago,
     ready_condition,
 )
-
-NAME = children_name(UID)
-EMPTY_DIR = {"name": "workspace", "emptyDir": {}}
-EPHEMERAL_POD = {**READY_POD, "volumes": [EMPTY_DIR]}
-TERMINAL = {"phase": "Failed"}
-
-
-def lost(count: int, seconds_ago: float = 0.0, pod_uid: str = POD_UID) -> dict[str, Any]:
-    """The status after that many losses, the last one that long ago."""
-    return {
-        "conditions": [ready_condition("False", Reason.POD_LOST)],
-        "sessionKeyHash": READY_STATUS["sessionKeyHash"],
-        "restarts": count,
-        "lastRestartTime": ago(seconds_ago),
-        "lastRestartPodUID": pod_uid,
-    }
-
-
-def refused(world: World, seconds: float = 30.0) -> Memory:
-    refusal = Refusal(Reason.QUOTA_EXCEEDED, "full", world.made_from, CLOCK + seconds)
-    return Memory(refusal=refusal)
-
+from tests.unit.core.worlds import (
+    NAME,
+    lost,
+    refused,
+)
 
 # --- rule 1 and 5: losses
 

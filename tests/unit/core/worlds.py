@@ -1,4 +1,4 @@
-"""Conversations in the situations that the status tests have in common."""
+"""Conversations in the situations that the tests of plan and status have in common."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,12 +16,15 @@ from conversations.core.world import Memory, Refusal, World
 from tests.unit.core.samples import (
     CLOCK,
     NOW,
+    POD_UID,
     READY_POD,
+    READY_STATUS,
     UID,
     a_conversation,
     a_pod,
     a_template,
     a_world,
+    ago,
     ready_condition,
     runtime,
 )
@@ -73,3 +76,23 @@ def worn_out() -> Conversation:
         "lastRestartReason": Reason.CRASH_LOOP,
     }
     return a_conversation(status)
+
+
+EMPTY_DIR = {"name": "workspace", "emptyDir": {}}
+TERMINAL = {"phase": "Failed"}
+
+
+def lost(count: int, seconds_ago: float = 0.0, pod_uid: str = POD_UID) -> dict[str, Any]:
+    """The status after that many losses, the last one that long ago."""
+    return {
+        "conditions": [ready_condition("False", Reason.POD_LOST)],
+        "sessionKeyHash": READY_STATUS["sessionKeyHash"],
+        "restarts": count,
+        "lastRestartTime": ago(seconds_ago),
+        "lastRestartPodUID": pod_uid,
+    }
+
+
+def refused(world: World, seconds: float = 30.0) -> Memory:
+    refusal = Refusal(Reason.QUOTA_EXCEEDED, "full", world.made_from, CLOCK + seconds)
+    return Memory(refusal=refusal)
