@@ -60,6 +60,40 @@ class EnvVar(ApiModel):
     ]
 
 
+InputHash = Annotated[
+    str | None,
+    Field(default=None, min_length=64, max_length=64, pattern="^[0-9a-f]{64}$"),
+]
+
+
+class Inputs(ApiModel):
+    """
+    Hashes of the Secrets that hold what the runtime is to be told; the start waits for them.
+
+    A hash names the content, so that nobody can have a Secret delivered that he cannot read.
+    """
+
+    first: Annotated[
+        InputHash,
+        Field(
+            description="Of Secret `<name>.first`: initial message, replay, repository.  Delivered once.  Immutable."
+        ),
+    ]
+    settings: Annotated[
+        InputHash,
+        Field(
+            description="Of Secret `<name>.settings`: LLM settings, provider tokens, user secrets.  A change acts at "
+            "the next start of the container."
+        ),
+    ]
+    env: Annotated[
+        InputHash,
+        Field(
+            description="Of Secret `<name>.env`: environment variables that are secret.  A change acts at the next start."
+        ),
+    ]
+
+
 class ConversationSpec(ApiModel):
     """What somebody wants.  Changes of `env` and `image` act at the next start."""
 
@@ -125,9 +159,26 @@ class ConversationSpec(ApiModel):
             },
         ),
     ]
+    inputs: Annotated[
+        Inputs,
+        Field(
+            default=Inputs(),
+            description="What the runtime is told once it is up, in Secrets beside this object.",
+        ),
+    ]
 
 
-SPEC_RULES = rules(_immutable("template"), _immutable("sessionID"), _immutable("user"))
+_FIRST = "(has({0}.inputs) && has({0}.inputs.first) ? {0}.inputs.first : '')"
+
+SPEC_RULES = rules(
+    _immutable("template"),
+    _immutable("sessionID"),
+    _immutable("user"),
+    (
+        f"{_FIRST.format('self')} == {_FIRST.format('oldSelf')}",
+        "spec.inputs.first is immutable: delete the Conversation and make another one",
+    ),
+)
 
 
 class ConversationStatus(ApiModel):
@@ -147,7 +198,8 @@ class ConversationStatus(ApiModel):
             default=[],
             max_length=16,
             description="Ready: it can serve a request now.  Paused: whether a wanted pause is in force.  UpToDate: the "
-            "pod is what spec and template would make today.  WorkspaceLost: files are gone.",
+            "pod is what spec and template would make today.  Configured: the runtime was told its inputs.  "
+            "WorkspaceLost: files are gone.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["type"],
@@ -187,6 +239,23 @@ class ConversationStatus(ApiModel):
             default=None,
             max_length=300,
             description="Where the files are: `emptyDir`, or the name of the PersistentVolumeClaim.",
+        ),
+    ]
+    initialized_container_id: Annotated[
+        str | None,
+        Field(
+            default=None,
+            alias="initializedContainerID",
+            max_length=256,
+            description="The run of the runtime container that was told the inputs; another one is told them again.",
+        ),
+    ]
+    applied_settings: Annotated[
+        str | None,
+        Field(
+            default=None,
+            max_length=64,
+            description="Hash of the settings that this run was told, as spec.inputs.settings.",
         ),
     ]
     restarts: Annotated[

@@ -14,6 +14,8 @@ class ConditionType(StrEnum):
     """The pod is absent on purpose.  False with PauseRefused when a pause was asked for and refused."""
     UP_TO_DATE = "UpToDate"
     """The running pod is what spec and template would make today."""
+    CONFIGURED = "Configured"
+    """The running runtime was told everything that spec.inputs declares."""
     WORKSPACE_LOST = "WorkspaceLost"
     """True once files that a person may have expected to keep are gone."""
     ACCEPTED = "Accepted"
@@ -28,6 +30,8 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     PAUSING = "Pausing"
     WAITING_FOR_OLD_POD = "WaitingForOldPod"
+    WAITING_FOR_SECRET = "WaitingForSecret"
+    CONFIGURING = "Configuring"
     # Ready=False, something is wrong
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -49,6 +53,11 @@ class Reason(StrEnum):
     IMAGE_NOT_ALLOWED = "ImageNotAllowed"
     ENV_NOT_ALLOWED = "EnvNotAllowed"
     SESSION_KEY_LOST = "SessionKeyLost"
+    CONFIGURATION_REJECTED = "ConfigurationRejected"
+    PROVIDERS_REJECTED = "ProvidersRejected"
+    # Configured
+    INPUTS_APPLIED = "InputsApplied"
+    SETTINGS_CHANGED = "SettingsChanged"
     # Paused
     PAUSE_REFUSED = "PauseRefused"
     # UpToDate
@@ -71,6 +80,7 @@ TERMINAL_REASONS = frozenset(
         Reason.IMAGE_NOT_ALLOWED,
         Reason.ENV_NOT_ALLOWED,
         Reason.CONFIG_ERROR,
+        Reason.CONFIGURATION_REJECTED,
     }
 )
 """Ready reasons that will not clear until a person changes something: waiting is useless."""

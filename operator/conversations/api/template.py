@@ -104,10 +104,11 @@ class RuntimeTemplateSpec(ApiModel):
     """How a runtime pod is made.  A running pod is never replaced because this changes."""
 
     protocol: Annotated[
-        Literal["AgentServer"],
+        Literal["AgentServer", "OpenHandsV0"],
         Field(
             default="AgentServer",
-            description="What the runtime speaks: AgentServer is OpenHands' agent-server.",
+            description="What the runtime speaks: AgentServer is OpenHands' agent-server, OpenHandsV0 the server of "
+            "openhands-ai 1.4 to 1.6 with one conversation in it.",
         ),
     ]
     pod: Annotated[

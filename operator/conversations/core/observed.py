@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from conversations.api.labels import RUNTIME_PORT
+from conversations.api.labels import DRAINED_POD, INSTALLATION, RUNTIME_PORT
 from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
 from conversations.core.blueprint import explain_blueprint, without_nulls
@@ -48,19 +48,45 @@ class Meta(_Struct):
 # --- Conversation
 
 
-class ConversationMeta(_Struct):
-    """Without labels and annotations: nothing is decided by them, and 10,000 copies cost memory."""
+class Marks(_Struct, rename=None, frozen=True):
+    """The labels and annotations that something is decided by; all others would cost memory."""
 
+    installation: str | None = msgspec.field(default=None, name=INSTALLATION)
+    drained_pod: str | None = msgspec.field(default=None, name=DRAINED_POD)
+
+
+NO_MARKS = Marks()
+
+
+class ConversationMeta(_Struct):
     name: str
     uid: str = ""
     resource_version: str = "0"
     generation: int = 0
     deletion_timestamp: datetime | None = None
+    labels: Marks = NO_MARKS
+    annotations: Marks = NO_MARKS
+
+    def __post_init__(self) -> None:
+        # kubectl's own annotation is on most: let the empty decodings share one object.
+        if self.labels == NO_MARKS:
+            self.labels = NO_MARKS
+        if self.annotations == NO_MARKS:
+            self.annotations = NO_MARKS
 
 
 class EnvVar(_Struct):
     name: str
     value: str = ""
+
+
+class Inputs(_Struct, frozen=True):
+    first: str | None = None
+    settings: str | None = None
+    env: str | None = None
+
+
+NO_INPUTS = Inputs()
 
 
 class Spec(_Struct):
@@ -70,6 +96,7 @@ class Spec(_Struct):
     mode: str = "Running"
     image: str | None = None
     env: list[EnvVar] = []
+    inputs: Inputs = NO_INPUTS
 
 
 class Condition(_Struct, omit_defaults=False):
@@ -97,6 +124,10 @@ class Status(_Struct):
     session_key_secret: str | None = None
     session_key_hash: str | None = None
     workspace: str | None = None
+    initialized_container_id: str | None = msgspec.field(
+        default=None, name="initializedContainerID"
+    )
+    applied_settings: str | None = None
     restarts: int | None = None
     last_restart_time: datetime | None = None
     last_restart_reason: str | None = None
@@ -152,6 +183,7 @@ class ContainerState(_Struct):
 
 class ContainerStatus(_Struct):
     name: str
+    container_id: str = msgspec.field(default="", name="containerID")
     ready: bool = False
     started: bool | None = None
     restart_count: int = 0
