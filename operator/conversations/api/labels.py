@@ -27,6 +27,8 @@ SESSION_KEY_HASH = f"{GROUP}/session-key-hash"
 """Annotation on the session Secret, and on the pod that was given that key: hex SHA-256 of the key's text."""
 DESIRED_HASH = f"{GROUP}/desired-hash"
 """Annotation on the pod: hash of what it was built from; another hash now means drift."""
+PROTOCOL = f"{GROUP}/protocol"
+"""Annotation on the pod: what its runtime speaks, whatever the template says by now."""
 RUNTIME_PORT = f"{GROUP}/port"
 """Annotation on the pod: where its runtime listens, whatever the template says by now."""
 

@@ -48,7 +48,7 @@ class Meta(_Struct):
 # --- Conversation
 
 
-class Marks(_Struct, rename=None, frozen=True):
+class Marks(msgspec.Struct, frozen=True, omit_defaults=True):
     """The labels and annotations that something is decided by; all others would cost memory."""
 
     installation: str | None = msgspec.field(default=None, name=INSTALLATION)
@@ -80,7 +80,7 @@ class EnvVar(_Struct):
     value: str = ""
 
 
-class Inputs(_Struct, frozen=True):
+class Inputs(msgspec.Struct, frozen=True, omit_defaults=True):
     first: str | None = None
     settings: str | None = None
     env: str | None = None

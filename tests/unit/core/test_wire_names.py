@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from conversations.api import conversation as api
+from conversations.api import labels
 from conversations.api import meta
 from conversations.core import observed
 
@@ -17,6 +18,7 @@ PAIRS = [
     (observed.Spec, api.ConversationSpec),
     (observed.Status, api.ConversationStatus),
     (observed.EnvVar, api.EnvVar),
+    (observed.Inputs, api.Inputs),
     (observed.Condition, meta.Condition),
 ]
 
@@ -40,6 +42,19 @@ def test_of_metadata_we_keep_a_part() -> None:
     assert struct_names(observed.ConversationMeta) <= model_names(meta.ObjectMeta)
 
 
+def test_of_labels_and_annotations_we_keep_what_decides() -> None:
+    metadata = {
+        "name": "n",
+        "labels": {labels.INSTALLATION: "here", "team": "blue"},
+        "annotations": {labels.DRAINED_POD: "p", "note": "long"},
+    }
+    read = msgspec.convert(metadata, observed.ConversationMeta)
+    assert read.labels.installation == "here"
+    assert read.annotations.drained_pod == "p"
+    plain = msgspec.convert({"name": "n", "labels": {"team": "blue"}}, observed.ConversationMeta)
+    assert plain.labels is plain.annotations  # Thousands that nobody marked share one object.
+
+
 def core_type(annotation: Any) -> Any:
     """The plain type under Optional, Literal, aliases and Annotated."""
     arguments = get_args(annotation)
@@ -47,6 +62,8 @@ def core_type(annotation: Any) -> Any:
         return core_type(next(a for a in arguments if a is not type(None)))
     if get_origin(annotation) is list:
         return list
+    if annotation in (observed.Inputs, api.Inputs):
+        return "Inputs"  # A pair of its own.
     return type(arguments[0]) if arguments and isinstance(arguments[0], str) else annotation
 
 
