@@ -1,5 +1,5 @@
 """
-Performs one action of the plan.
+Performs one action of the actions.
 
 Every answer goes into the caches or the World, so that the plan can be asked again; which answer
 means what is design §3.
@@ -20,7 +20,7 @@ from conversations.cluster.kube import Kube
 from conversations.controller import metrics
 from conversations.controller.caches import Caches
 from conversations.controller.recorder import Recorder
-from conversations.core import plan
+from conversations.core import actions
 from conversations.core.build import build_claim, build_pod, build_secret
 from conversations.core.errors import ApiRejected, Conflict
 from conversations.core.events import news
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 TAKEN_RETRY_SECONDS = 60.0
 
-_READS = (plan.ReadConversation, plan.ReadSecret, plan.ReadClaim, plan.ListPods)
+_READS = (actions.ReadConversation, actions.ReadSecret, actions.ReadClaim, actions.ListPods)
 
 
 class Performer:
@@ -48,20 +48,20 @@ class Performer:
         self._kube = kube
         self._caches = caches
         self._resync_seconds = resync_seconds
-        self._performers: dict[type[plan.Action], Callable[[Any, World], Awaitable[None]]] = {
-            plan.ReadConversation: self._read_conversation,
-            plan.ReadSecret: self._read_secret,
-            plan.CreateSecret: self._create_secret,
-            plan.ReadClaim: self._read_claim,
-            plan.CreateClaim: self._create_claim,
-            plan.CreatePod: self._create_pod,
-            plan.ListPods: self._list_pods,
-            plan.DeletePod: self._delete_pod,
-            plan.RecordLoss: self._record_loss,
-            plan.RecordVolumeGone: self._record_volume_gone,
+        self._performers: dict[type[actions.Action], Callable[[Any, World], Awaitable[None]]] = {
+            actions.ReadConversation: self._read_conversation,
+            actions.ReadSecret: self._read_secret,
+            actions.CreateSecret: self._create_secret,
+            actions.ReadClaim: self._read_claim,
+            actions.CreateClaim: self._create_claim,
+            actions.CreatePod: self._create_pod,
+            actions.ListPods: self._list_pods,
+            actions.DeletePod: self._delete_pod,
+            actions.RecordLoss: self._record_loss,
+            actions.RecordVolumeGone: self._record_volume_gone,
         }
 
-    async def perform(self, action: plan.Action, world: World) -> None:
+    async def perform(self, action: actions.Action, world: World) -> None:
         """Raises TransientError; a refusal by the API server is remembered, not raised."""
         name = type(action).__name__
         logger.debug("%s: %s", world.conversation.metadata.name, name)
@@ -74,7 +74,7 @@ class Performer:
             result = "ok"
         except ApiRejected as error:
             result = "refused"
-            if not isinstance(action, plan.CREATIONS):
+            if not isinstance(action, actions.CREATIONS):
                 raise
             finding = explain_refusal(error.status, error.message)
             wait = retry_seconds(finding.reason, self._resync_seconds, random.random())
@@ -94,7 +94,7 @@ class Performer:
         self._caches.conversations.observe(world.conversation)
         metrics.WRITES.labels("PatchStatus", "ok").inc()
 
-    async def _read_conversation(self, _: plan.ReadConversation, world: World) -> None:
+    async def _read_conversation(self, _: actions.ReadConversation, world: World) -> None:
         name = world.conversation.metadata.name
         live = await self._kube.get_conversation(name)
         if live is None or live.metadata.uid != world.uid:
@@ -103,13 +103,13 @@ class Performer:
         self._caches.conversations.observe(live)
         world.confirmed = True
 
-    async def _read_secret(self, _: plan.ReadSecret, world: World) -> None:
+    async def _read_secret(self, _: actions.ReadSecret, world: World) -> None:
         found = await self._kube.get_secret(children_name(world.uid))
         world.secret_read = True
         ours = found is not None and found.metadata.is_owned_by(world.uid)
         world.secret = found if ours else None
 
-    async def _create_secret(self, _: plan.CreateSecret, world: World) -> None:
+    async def _create_secret(self, _: actions.CreateSecret, world: World) -> None:
         manifest = build_secret(
             world.conversation, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         )
@@ -130,7 +130,7 @@ class Performer:
         self._caches.secrets.observe(created)
         world.secret, world.secret_read, world.secret_created = created, True, True
 
-    async def _read_claim(self, _: plan.ReadClaim, world: World) -> None:
+    async def _read_claim(self, _: actions.ReadClaim, world: World) -> None:
         found = await self._kube.get_claim(children_name(world.uid))
         world.claim_read = True
         if found is None:
@@ -146,7 +146,7 @@ class Performer:
         else:
             world.claim = found
 
-    async def _create_claim(self, _: plan.CreateClaim, world: World) -> None:
+    async def _create_claim(self, _: actions.CreateClaim, world: World) -> None:
         assert world.template is not None
         try:
             world.claim = await self._kube.create_claim(
@@ -157,7 +157,7 @@ class Performer:
         else:
             world.memory.refusal = None
 
-    async def _create_pod(self, _: plan.CreatePod, world: World) -> None:
+    async def _create_pod(self, _: actions.CreatePod, world: World) -> None:
         assert world.template is not None and world.secret is not None
         key_hash = world.secret.metadata.annotations.get(SESSION_KEY_HASH, "")
         manifest = build_pod(world.conversation, world.template, key_hash)
@@ -181,7 +181,7 @@ class Performer:
         else:
             self._taken(world, "Pod")
 
-    async def _list_pods(self, _: plan.ListPods, world: World) -> None:
+    async def _list_pods(self, _: actions.ListPods, world: World) -> None:
         live = await self._kube.list_pods(world.uid)
         world.pods_listed = True
         seen = {pod.metadata.uid for pod in live}
@@ -191,7 +191,7 @@ class Performer:
         for pod in live:
             self._caches.pods.observe(pod)
 
-    async def _delete_pod(self, action: plan.DeletePod, world: World) -> None:
+    async def _delete_pod(self, action: actions.DeletePod, world: World) -> None:
         leaving = await self._kube.delete_pod(action.name, action.uid)
         world.deleted.add(action.uid)
         known = self._caches.pods.get(action.name)
@@ -200,12 +200,12 @@ class Performer:
         elif known is not None and known.metadata.uid == action.uid:
             self._caches.pods.observe(msgspec.structs.replace(known, metadata=leaving))
 
-    async def _record_loss(self, action: plan.RecordLoss, world: World) -> None:
+    async def _record_loss(self, action: actions.RecordLoss, world: World) -> None:
         await self._record(world, compute_loss(world, action))
         metrics.RESTARTS.labels(action.reason).inc()
         world.memory.started_at = world.clock
 
-    async def _record_volume_gone(self, _: plan.RecordVolumeGone, world: World) -> None:
+    async def _record_volume_gone(self, _: actions.RecordVolumeGone, world: World) -> None:
         await self._record(world, compute_volume_gone(world))
 
     async def _record(self, world: World, status: Status) -> None:

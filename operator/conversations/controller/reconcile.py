@@ -17,11 +17,12 @@ from conversations.controller.caches import Caches, Key
 from conversations.controller.perform import Performer
 from conversations.controller.recorder import Recorder
 from conversations.controller.templates import Templates
+from conversations.core.actions import CREATIONS, Wait
 from conversations.core.errors import ApiUnavailable, TransientError
 from conversations.core.events import news
 from conversations.core.names import children_name
 from conversations.core.observed import Child
-from conversations.core.plan import CREATIONS, Wait, plan
+from conversations.core.plan import plan
 from conversations.core.status import compute_status, is_settled, progress_delay, status_patch
 from conversations.core.world import Memory, World
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from conversations.api.labels import DRAINED_POD, INSTALLATION, RUNTIME_PORT
+from conversations.api.labels import DRAINED_POD, INSTALLATION, PROTOCOL, RUNTIME_PORT
 from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
 from conversations.core.blueprint import explain_blueprint, without_nulls
@@ -157,6 +157,17 @@ class Child(_Struct):
     metadata: Meta
 
 
+class Input(_Struct):
+    """A Secret with an input, as it is read when it is needed; it is never kept."""
+
+    metadata: Meta
+    type: str = ""
+    data: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Input({self.metadata.name!r})"
+
+
 # --- Pod
 
 
@@ -247,6 +258,19 @@ class Pod(_Struct):
         """The runtime container's status."""
         statuses = self.status.container_statuses
         return next((c for c in statuses if c.name == RUNTIME_CONTAINER), None)
+
+    @property
+    def protocol(self) -> str | None:
+        """What its runtime speaks, where that needs to be known."""
+        return self.metadata.annotations.get(PROTOCOL)
+
+    @property
+    def run(self) -> str:
+        """One run of the runtime container: what a process was told dies with it."""
+        runtime = self.runtime
+        if runtime is None:
+            return f"{self.metadata.uid}/-"
+        return runtime.container_id or f"{self.metadata.uid}/{runtime.restart_count}"
 
     @property
     def claim_name(self) -> str | None:

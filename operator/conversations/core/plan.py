@@ -5,12 +5,35 @@ The rules are those of design §3.  A pass performs the action, adds the answer 
 asks again, until there is nothing left to do now.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from conversations.api.labels import SESSION_KEY_HASH
 from conversations.api.reasons import ConditionType, Reason
-from conversations.core.observed import Pod, Status
+from conversations.core.actions import (
+    Action,
+    AdoptInput,
+    Configure,
+    CreateClaim,
+    CreatePod,
+    CreateSecret,
+    DeletePod,
+    ListPods,
+    ReadClaim,
+    ReadConversation,
+    ReadInputs,
+    ReadSecret,
+    RecordLoss,
+    RecordVolumeGone,
+    Wait,
+)
+from conversations.core.configuration import (
+    input_to_adopt,
+    is_configured,
+    progress_of_run,
+    settings_hash,
+    wants_configuration,
+)
+from conversations.core.observed import NO_INPUTS, Pod, Status
 from conversations.core.readiness import explain_pod
 from conversations.core.restarts import (
     RESTART_LIMIT,
@@ -20,88 +43,10 @@ from conversations.core.restarts import (
 from conversations.core.start import why_not_start
 from conversations.core.world import World
 
-
-@dataclass(frozen=True, slots=True)
-class ReadConversation:
-    """Read the Conversation live: nothing is replaced, resumed or paused on a cache's word."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadSecret:
-    """Read the session Secret live."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateSecret:
-    """Decide: make the session key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadClaim:
-    """Read the workspace's claim live."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateClaim:
-    """Make the workspace's claim."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreatePod:
-    """Make the runtime pod."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListPods:
-    """List the conversation's pods live."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePod:
-    """Delete the pod of that name if it still has that uid."""
-
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordLoss:
-    """Write down, before anything replaces it, that this pod is lost and why."""
-
-    pod_uid: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordVolumeGone:
-    """Write down that the workspace is lost, before an empty one takes its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do before `seconds` have passed, unless something changes."""
-
-    seconds: float
-
-
-Action = (
-    ReadConversation
-    | ReadSecret
-    | CreateSecret
-    | ReadClaim
-    | CreateClaim
-    | CreatePod
-    | ListPods
-    | DeletePod
-    | RecordLoss
-    | RecordVolumeGone
-    | Wait
-)
-
-CREATIONS = (CreateSecret, CreateClaim, CreatePod)
-"""Actions that the API server may refuse, and that come after every loss was recorded."""
-
+DRAIN_SECONDS = 30.0
+"""For how long a paused pod stays for its manager to save the history."""
+INPUT_SECONDS = 60.0
+"""How often to look for an input that is not there, should the watch not tell."""
 LEAVING_SECONDS = 30.0
 """How often to look whether pods that are on their way out are gone."""
 
@@ -132,10 +77,21 @@ def pause_refused(world: World) -> bool:
     return template is None or template.spec.workspace.loss_on_pause == "Refuse"
 
 
+def drain_seconds(world: World) -> float:
+    """For how long the pod of a paused conversation may yet be wanted by who keeps its history."""
+    meta, pod, since = world.conversation.metadata, world.pod, world.memory.pausing_since
+    if meta.labels.installation is None or pod is None or not pod.is_ready or since is None:
+        return 0.0
+    if meta.annotations.drained_pod == pod.metadata.uid:
+        return 0.0
+    return max(0.0, since + DRAIN_SECONDS - world.clock)
+
+
 def _plan_pause(world: World) -> Action | None:
     if pause_refused(world):
         return None
-    return _delete_one(world, world.owned_pods)
+    left = drain_seconds(world)
+    return Wait(left) if left > 0 else _delete_one(world, world.owned_pods)
 
 
 def _plan_secret(world: World) -> Action | None:
@@ -187,7 +143,20 @@ def _plan_pod(world: World) -> Action | None:
             return ReadSecret()  # As above: our cache of the Secret may be the one that is behind.
         ours = status.pod_uid == pod.metadata.uid and _loss_is_unrecorded(world)
         return _key_loss(world) if ours else _delete_one(world, [pod])
-    return None
+    kind = input_to_adopt(world)
+    return AdoptInput(kind) if kind is not None else _plan_configuration(world, pod)
+
+
+def _plan_configuration(world: World, pod: Pod) -> Action | None:
+    if not pod.is_ready or not wants_configuration(world) or is_configured(world):
+        return None
+    progress = progress_of_run(world)
+    if progress is None or progress.settings != settings_hash(world):
+        return Configure()
+    if progress.retry_at is None:
+        return None  # Under way; its end is an event.
+    left = progress.retry_at - world.clock
+    return Wait(left) if left > 0 else Configure()
 
 
 def _loss_is_unrecorded(world: World) -> bool:
@@ -242,6 +211,11 @@ def _next_of_start(world: World) -> Action:
     assert world.template is not None, "checked by why_not_start"
     if not world.secret_created and not world.confirmed:
         return ReadConversation()
+    if world.conversation.spec.inputs != NO_INPUTS:
+        if not world.inputs_read:
+            return ReadInputs()
+        if world.missing_input is not None:
+            return Wait(INPUT_SECONDS)
     if not world.template.is_ephemeral:
         if not world.claim_read:
             return ReadClaim()

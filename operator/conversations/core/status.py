@@ -12,10 +12,18 @@ import msgspec
 
 from conversations.api.labels import DESIRED_HASH, SESSION_KEY_HASH
 from conversations.api.reasons import TERMINAL_REASONS, ConditionType, Reason
+from conversations.core.actions import RecordLoss
 from conversations.core.build import desired_hash
+from conversations.core.configuration import (
+    applied_settings,
+    explain_configured,
+    is_configured,
+    wants_configuration,
+    why_not_configured,
+)
 from conversations.core.names import children_name
 from conversations.core.observed import Condition, Pod, Status
-from conversations.core.plan import RecordLoss, pause_refused
+from conversations.core.plan import drain_seconds, pause_refused
 from conversations.core.readiness import BOOTING, Finding, explain_pod
 from conversations.core.restarts import RESTART_LIMIT, counted_restarts, restarts_in_force
 from conversations.core.start import why_not_start
@@ -25,6 +33,7 @@ PROGRESS_SECONDS = 2.0
 """A state on the way is reported when it has lasted this long: a quick start is one write."""
 EMPTY_DIR = "emptyDir"
 MAX_MESSAGE = 1024
+_SAVING = "The pod stays, 30 s at most, until the manager that made it has saved its history."
 
 # What kubelet says of these changes with every try; the first words stay, or each try were a write.
 _STEADY = {Reason.IMAGE_UNAVAILABLE, Reason.CONFIG_ERROR}
@@ -37,6 +46,7 @@ def compute_status(world: World) -> Status:
     conditions = [_ready(finding, world)]
     conditions += _paused(finding, world)
     conditions += _up_to_date(world)
+    conditions += _configured(world)
     conditions += _still_lost(old)
     settled_pause = finding.reason == Reason.PAUSED
     return Status(
@@ -48,6 +58,8 @@ def compute_status(world: World) -> Status:
         session_key_secret=children_name(world.uid) if world.secret is not None else None,
         session_key_hash=_key_hash(world),
         workspace=_workspace(world, finding),
+        initialized_container_id=_initialized(world),
+        applied_settings=applied_settings(world),
         restarts=None if settled_pause else restarts_in_force(world.conversation) or None,
         last_restart_time=old.last_restart_time,
         last_restart_reason=old.last_restart_reason,
@@ -95,14 +107,17 @@ def explain_readiness(world: World) -> Finding:
     if paused and pod is None:
         return Finding(Reason.PAUSED, "The conversation is paused; its key and workspace are kept.")
     if paused and not pause_refused(world):
-        return Finding(Reason.PAUSING, "The runtime pod is being stopped.")
+        saving = drain_seconds(world) > 0
+        return Finding(Reason.PAUSING, _SAVING if saving else "The runtime pod is being stopped.")
     if world.secret is None and world.conversation.status.session_key_hash is not None:
         return Finding(
             Reason.SESSION_KEY_LOST,
             "The Secret with the session key was deleted; a new key is made when the old pod is gone.",
         )
     if pod is not None:
-        return explain_pod(pod, was_ready=_was_ready(world, pod))
+        finding = explain_pod(pod, was_ready=_was_ready(world, pod))
+        is_up = finding.reason == Reason.RUNTIME_READY
+        return (why_not_configured(world) if is_up else None) or finding
     return why_not_start(world) or _why_no_pod(world)
 
 
@@ -133,6 +148,8 @@ def status_patch(old: Status, new: Status) -> dict[str, Any]:
 
 def _why_no_pod(world: World) -> Finding:
     status = world.conversation.status
+    if world.missing_input is not None:
+        return world.missing_input
     if world.refusal is not None:
         return Finding(world.refusal.reason, world.refusal.message)
     restarts = restarts_in_force(world.conversation)
@@ -193,6 +210,22 @@ def _up_to_date(world: World) -> list[Condition]:
         current = Finding(Reason.AS_DESIRED, "The pod is what spec and template ask for.")
         return [_condition(world, ConditionType.UP_TO_DATE, "True", current)]
     return [_condition(world, ConditionType.UP_TO_DATE, "False", finding)]
+
+
+def _configured(world: World) -> list[Condition]:
+    pod = world.pod
+    if pod is None or pod.is_terminal or pod.is_terminating or not wants_configuration(world):
+        return []
+    missing = why_not_configured(world)
+    if missing is None:
+        return [_condition(world, ConditionType.CONFIGURED, "True", explain_configured(world))]
+    return [_condition(world, ConditionType.CONFIGURED, "False", missing)]
+
+
+def _initialized(world: World) -> str | None:
+    if world.pod is not None and wants_configuration(world) and is_configured(world):
+        return world.pod.run
+    return world.conversation.status.initialized_container_id
 
 
 def _still_lost(old: Status) -> list[Condition]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from conversations.core.inputs import InputKind
 from conversations.core.names import children_name
 from conversations.core.observed import Child, Conversation, Pod, Template
+from conversations.core.readiness import Finding
 
 
 @dataclass(slots=True)
@@ -18,18 +20,36 @@ class Refusal:
 
 
 @dataclass(slots=True)
+class Progress:
+    """
+    How far the telling of inputs has come, for one run of a container.
+
+    `settings` is the hash that is being told.  `finding` says what is wrong, or, once `applied`,
+    what there is to know.  After a failure it is tried again at `retry_at` (monotonic seconds).
+    """
+
+    run: str
+    settings: str | None = None
+    applied: bool = False
+    finding: Finding | None = None
+    retry_at: float | None = None
+
+
+@dataclass(slots=True)
 class Memory:
     """
     What one process remembers of a conversation; losing it costs a repeated request at most.
 
     `has_decided`: this process made its Secret once.  `unsettled_since` is the monotonic time at which it was first seen neither Ready nor paused;
-    `started_at` the same for a start that this process made itself.
+    `started_at` the same for a start that this process made itself, `pausing_since` for a pause.
     """
 
     has_decided: bool = False
     unsettled_since: float | None = None
     started_at: float | None = None
+    pausing_since: float | None = None
     refusal: Refusal | None = None
+    progress: Progress | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +70,10 @@ class World:
     pods_listed: bool = False
     claim_read: bool = False
     claim: Child | None = None
+    inputs: dict[InputKind, Child] = field(default_factory=dict)
+    inputs_read: bool = False
+    missing_input: Finding | None = None
+    unfit_inputs: set[InputKind] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
 
     @property

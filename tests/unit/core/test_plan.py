@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from conversations.api.reasons import Reason
-from conversations.core import plan as actions
-from conversations.core.plan import Action, plan
+from conversations.core import actions
+from conversations.core.actions import Action
+from conversations.core.plan import plan
 from conversations.core.world import Memory, World
 from tests.unit.core.samples import (
     EPHEMERAL,

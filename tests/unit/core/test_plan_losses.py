@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from conversations.api.reasons import Reason
-from conversations.core import plan as actions
-from conversations.core.plan import plan
+from conversations.core import actions
+from conversations.core.plan import LEAVING_SECONDS, plan
 from conversations.core.restarts import RESTART_LIMIT, STABLE, backoff_seconds, counted_restarts
 from conversations.core.world import World
 from tests.unit.core.samples import (
@@ -93,7 +93,7 @@ def test_rule_6_a_lost_key_is_recorded_the_pods_go_and_then_a_new_key_is_made() 
     world = replace(world, conversation=a_conversation(lost(1)), confirmed=True)
     assert plan(world) == actions.DeletePod(NAME, POD_UID)
     leaving = replace(world, pods=[a_pod(**READY_POD, meta=LEAVING)], deleted={POD_UID})
-    assert plan(leaving) == actions.Wait(actions.LEAVING_SECONDS)
+    assert plan(leaving) == actions.Wait(LEAVING_SECONDS)
     assert plan(replace(world, pods=[])) == actions.CreateSecret()
 
 

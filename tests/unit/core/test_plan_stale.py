@@ -1,6 +1,6 @@
 """A loss is counted, and final: it is not concluded from one cache that is behind another."""
 
-from conversations.core import plan as actions
+from conversations.core import actions
 from conversations.core.plan import plan
 from tests.unit.core.samples import (
     KEY_HASH,

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from conversations.api.reasons import ConditionType, Reason
+from conversations.core.actions import RecordLoss
 from conversations.core.observed import Status
-from conversations.core.plan import RecordLoss
 from conversations.core.status import (
     PROGRESS_SECONDS,
     compute_loss,

@@ -9,8 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from conversations.api import conversation as api
-from conversations.api import labels
-from conversations.api import meta
+from conversations.api import labels, meta
 from conversations.core import observed
 
 PAIRS = [
