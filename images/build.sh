@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the images as docker-archives in the cache: build.sh [operator|agent-server|all]
+# Builds the images as docker-archives in the cache: build.sh [operator|agent-server|openhands-v0|all]
 #
 # With buildah (installed when missing, where apt-get can), on a Debian base that needs no image registry;
 # with docker where a daemon runs and buildah is absent, on the base that the Containerfiles name.
@@ -19,7 +19,7 @@ fail() { say "$*" >&2; exit 1; }
 # What the image is made of, as one hash: contents, executable bits and names.
 fingerprint() {
     local paths=("images/$1") files=$work/$1.files
-    [ "$1" = agent-server ] || paths+=(pyproject.toml LICENSE requirements/operator.txt operator)
+    [ "$1" != operator ] || paths+=(pyproject.toml LICENSE requirements/operator.txt operator)
     find "${paths[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z >"$files"
     { echo "$base $base_packages"; xargs -0 stat -c '%A %n' <"$files"; xargs -0 sha256sum <"$files"; } |
         sha256sum | cut -d' ' -f1
@@ -145,8 +145,8 @@ main() {
     local names
     case ${1:-all} in
         all) names="operator agent-server" ;;
-        operator | agent-server) names=$1 ;;
-        *) echo "usage: $0 [operator|agent-server|all]" >&2; exit 2 ;;
+        operator | agent-server | openhands-v0) names=$1 ;;
+        *) echo "usage: $0 [operator|agent-server|openhands-v0|all]" >&2; exit 2 ;;
     esac
     mkdir -p "$archives"
     exec 9>"$archives/.lock"

@@ -11,9 +11,10 @@ from conversations.api import labels
 from conversations.api.group import API_VERSION, CONVERSATION_KIND
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME
 from conversations.core.hardening import harden_container, harden_pod
+from conversations.core.inputs import InputKind, input_name
 from conversations.core.names import children_name
 from conversations.core.observed import Conversation, Template
-from conversations.core.protocol import agent_server_env, agent_server_probes
+from conversations.core.protocol import runtime_env, runtime_memory, runtime_probes
 
 Manifest = dict[str, Any]
 
@@ -69,6 +70,8 @@ def build_pod(conversation: Conversation, template: Template, session_key_hash: 
         labels.DESIRED_HASH: desired_hash(conversation, template),
         labels.RUNTIME_PORT: str(template.spec.port),
     }
+    if template.spec.protocol != "AgentServer":
+        metadata["annotations"][labels.PROTOCOL] = template.spec.protocol
     spec: Manifest = blueprint["spec"]
     spec["restartPolicy"] = "Always"
     _add_volumes(spec, conversation, template)
@@ -83,7 +86,13 @@ def build_pod(conversation: Conversation, template: Template, session_key_hash: 
 
 def desired_hash(conversation: Conversation, template: Template) -> str:
     """What the pod is made from, in one word: another one means that a new pod would differ."""
-    made_from = (template.digest, conversation.spec.image, conversation.spec.env)
+    made_from: tuple[object, ...] = (
+        template.digest,
+        conversation.spec.image,
+        conversation.spec.env,
+    )
+    if conversation.spec.inputs.env is not None:
+        made_from += (conversation.spec.inputs.env,)
     return sha256(msgspec.json.encode(made_from)).hexdigest()[:16]
 
 
@@ -137,8 +146,12 @@ def _complete_runtime(container: Manifest, conversation: Conversation, template:
     _mount(container, WORKSPACE_VOLUME, template.spec.workspace.mount_path)
     _mount(container, TMP_VOLUME, "/tmp")
     container["env"] = _runtime_env(container.get("env", []), conversation, template)
-    for probe, definition in agent_server_probes(template.spec.port).items():
+    if conversation.spec.inputs.env is not None:
+        secret = {"name": input_name(conversation.metadata.name, InputKind.ENV)}
+        container["envFrom"] = [*container.get("envFrom", []), {"secretRef": secret}]
+    for probe, definition in runtime_probes(template.spec).items():
         container.setdefault(probe, definition)
+    harden_container(container, runtime_memory(template.spec, container["env"]))
 
 
 def _with_runtime_port(ports: list[Manifest], port: int) -> list[Manifest]:
@@ -158,9 +171,7 @@ def _runtime_env(
 ) -> list[Manifest]:
     # Kubernetes would expand $(NAME) in a value; the user wrote a literal.
     asked = [{"name": v.name, "value": v.value.replace("$", "$$")} for v in conversation.spec.env]
-    defaults, enforced = agent_server_env(
-        template.spec.workspace.mount_path, children_name(conversation.metadata.uid)
-    )
+    defaults, enforced = runtime_env(template.spec, children_name(conversation.metadata.uid))
     enforced_names = {entry["name"] for entry in enforced}
     given = [entry for entry in [*blueprint, *asked] if entry["name"] not in enforced_names]
     given_names = {entry["name"] for entry in given}

@@ -10,6 +10,8 @@ from typing import Any
 RUNTIME_UID = 10001
 """The user of OpenHands' agent-server images."""
 
+_MEMORY = "512Mi"
+
 Manifest = dict[str, Any]
 
 
@@ -23,22 +25,22 @@ def harden_pod(spec: Manifest) -> None:
         context.setdefault(field, value)
 
 
-def harden_container(container: Manifest) -> None:
-    """Fill in the container-level defaults, in place."""
+def harden_container(container: Manifest, memory: str = _MEMORY) -> None:
+    """Fill in the container-level defaults, in place; `memory` is what it asks for where it is silent."""
     context = container.setdefault("securityContext", {})
     context.setdefault("allowPrivilegeEscalation", False)
     context.setdefault("readOnlyRootFilesystem", True)
     context.setdefault("capabilities", {"drop": ["ALL"]})
-    _bound_resources(container.setdefault("resources", {}))
+    _bound_resources(container.setdefault("resources", {}), memory)
 
 
-def _bound_resources(resources: Manifest) -> None:
+def _bound_resources(resources: Manifest, memory: str) -> None:
     requests = resources.setdefault("requests", {})
     limits = resources.setdefault("limits", {})
-    for name in ("cpu", "memory", "ephemeral-storage"):
+    for name, wanted in (_REQUESTS | {"memory": memory}).items():
         if name in requests or name in limits:
             continue  # A default beside the admin's other half could contradict it.
-        requests[name] = _REQUESTS[name]
+        requests[name] = wanted
         if name in _LIMITS:
             limits[name] = _LIMITS[name]
 
@@ -52,5 +54,5 @@ _POD_SECURITY: Manifest = {
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-_REQUESTS = {"cpu": "100m", "memory": "512Mi", "ephemeral-storage": "256Mi"}
+_REQUESTS = {"cpu": "100m", "ephemeral-storage": "256Mi"}
 _LIMITS = {"memory": "4Gi", "ephemeral-storage": "8Gi"}
