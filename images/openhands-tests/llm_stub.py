@@ -1,87 +1,91 @@
 """
-A model behind OpenAI's chat completions that does as it is told.
+An LLM for tests, on the OpenAI chat protocol: it does what the last message says, word by word.
 
-A user's line `run: COMMAND` makes one tool call of execute_bash; everything else is answered in words.
-GET /seen lists the last requests.  Listens on $PORT.
+`write FILE: TEXT` in a message becomes one call of execute_bash, and after its result a finish; any
+other message is finished at once.  Requests without tools get a title.  GET /requests lists the
+bodies it was sent.  It listens on $PORT and needs nothing but Python.
 """
 
 import json
 import os
 import re
+import shlex
 import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-ORDER = re.compile(r"^run: (.+)$", re.MULTILINE)
-SEEN = deque(maxlen=100)
+WRITE = re.compile(r"write (\S+): (.+)")
+TITLE = "Title by the stub"
+DONE = "Done as told."
+
+Message = dict[str, Any]
 
 
-def text_of(message):
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    requests: deque[Message] = deque(maxlen=200)
+
+    def do_GET(self) -> None:
+        if self.path == "/requests":
+            self._answer(list(self.requests))
+        else:
+            self._answer({"status": "ok"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.requests.append(body)
+        self._answer(completion(body))
+
+    def _answer(self, document: Any) -> None:
+        payload = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: what a client sends in a URL or a header is its own business."""
+
+
+def completion(body: Message) -> Message:
+    """The answer to one request."""
+    message: Message = {"role": "assistant", "content": TITLE}
+    if body.get("tools"):
+        name, arguments = next_call(body["messages"])
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        call = {"id": f"call_{time.monotonic_ns()}", "type": "function", "function": function}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    reason = "tool_calls" if "tool_calls" in message else "stop"
+    return {
+        "id": f"chatcmpl-{time.monotonic_ns()}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": body.get("model", "stub"),
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
+    }
+
+
+def next_call(messages: list[Message]) -> tuple[str, Message]:
+    """The tool to call and its arguments; a message is obeyed once, before its tool answers."""
+    for message in reversed(messages):
+        if message["role"] in ("assistant", "tool"):
+            break
+        told = WRITE.search(text_of(message)) if message["role"] == "user" else None
+        if told:
+            command = f"printf %s {shlex.quote(told[2].strip())} > {shlex.quote(told[1])}"
+            return "execute_bash", {"command": command, "security_risk": "LOW"}
+    return "finish", {"message": DONE}
+
+
+def text_of(message: Message) -> str:
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
     return "\n".join(part.get("text", "") for part in content)
 
 
-def order_in(messages):
-    """The command of the last order, unless it has been carried out."""
-    for number in range(len(messages) - 1, -1, -1):
-        message = messages[number]
-        found = ORDER.findall(text_of(message)) if message["role"] == "user" else []
-        if found:
-            later = messages[number + 1 :]
-            return None if any(each["role"] == "tool" for each in later) else found[-1]
-    return None
-
-
-def answer(request):
-    if not request.get("tools"):
-        return {"role": "assistant", "content": "A stub's title"}
-    command = order_in(request["messages"])
-    if command is None:
-        return {"role": "assistant", "content": "done"}
-    arguments = {"command": command, "security_risk": "LOW"}
-    call = {"name": "execute_bash", "arguments": json.dumps(arguments)}
-    return {
-        "role": "assistant",
-        "content": "As you wish.",
-        "tool_calls": [{"id": f"call_{len(SEEN)}", "type": "function", "function": call}],
-    }
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.send_json(list(SEEN))
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        SEEN.append({"authorization": self.headers.get("Authorization"), "body": request})
-        message = answer(request)
-        reason = "tool_calls" if "tool_calls" in message else "stop"
-        self.send_json(
-            {
-                "id": "stub",
-                "object": "chat.completion",
-                "created": int(time.time()),
-                "model": request.get("model", "stub"),
-                "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-                "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-            }
-        )
-
-    def send_json(self, document):
-        body = json.dumps(document).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        """No lines for requests."""
-
-
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", int(os.environ.get("PORT", "8000"))), Handler).serve_forever()
+    ThreadingHTTPServer(("0.0.0.0", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
