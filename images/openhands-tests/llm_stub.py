@@ -1,8 +1,8 @@
 """
 An LLM for tests, on the OpenAI chat protocol: it does what the last message says, word by word.
 
-`write FILE: TEXT` in a message becomes one call of execute_bash, and after its result a finish; any
-other message is finished at once.  Requests without tools get a title.  GET /requests lists the
+`write FILE: TEXT` or a line `run: COMMAND` in a message becomes one call of execute_bash, and after its
+result a finish; any other message is finished at once.  Requests without tools get a title.  GET /requests lists the
 bodies it was sent.  It listens on $PORT and needs nothing but Python.
 """
 
@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 WRITE = re.compile(r"write (\S+): (.+)")
+RUN = re.compile(r"^run: (.+)$", re.MULTILINE)
 TITLE = "Title by the stub"
 DONE = "Done as told."
 
@@ -73,11 +74,17 @@ def next_call(messages: list[Message]) -> tuple[str, Message]:
     for message in reversed(messages):
         if message["role"] in ("assistant", "tool"):
             break
-        told = WRITE.search(text_of(message)) if message["role"] == "user" else None
-        if told:
-            command = f"printf %s {shlex.quote(told[2].strip())} > {shlex.quote(told[1])}"
+        if message["role"] == "user" and (command := command_in(text_of(message))):
             return "execute_bash", {"command": command, "security_risk": "LOW"}
     return "finish", {"message": DONE}
+
+
+def command_in(text: str) -> str | None:
+    if told := RUN.search(text):
+        return told[1]
+    if told := WRITE.search(text):
+        return f"printf %s {shlex.quote(told[2].strip())} > {shlex.quote(told[1])}"
+    return None
 
 
 def text_of(message: Message) -> str:
