@@ -90,7 +90,7 @@ class Outer:
         await asyncio.sleep(LOOK_SECONDS)
         deployment = json.loads(await self.kubectl("get", "deployment", self.name, "-o", "json"))
         status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
-        return (
+        return bool(
             status.get("observedGeneration") == deployment["metadata"]["generation"]
             and status.get("updatedReplicas") == status.get("readyReplicas") == wanted
             and len(await self.pods()) == wanted

@@ -1,0 +1,217 @@
+"""
+The house that all tests of this folder share: an operator, runtimes, servers, and what they talk to.
+
+Runtimes live in a namespace of their own; the OpenHands servers, the model and the stores in another.
+"""
+
+import asyncio
+import json
+import secrets
+from base64 import b64decode
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import yaml
+
+from conversations.api.labels import SESSION_KEY
+from conversations.cluster.permissions import CLIENT_RULES
+from tests.rig.api import Manifest
+from tests.rig.in_cluster import FILES, a_config_map, a_server, apply
+from tests.rig.kubectl import Kubectl
+from tests.rig.operator import Operator
+from tests.rig.outer import Outer
+
+REPOSITORY = Path(__file__).parents[3]
+SAMPLES = REPOSITORY / "manifests/samples"
+INSIDE = Path(__file__).parent / "inside"
+LLM_STUB = REPOSITORY / "images/openhands-tests/llm_stub.py"
+
+RUNTIME_IMAGE = "conversation-operator/openhands-v0:dev"
+TESTS_IMAGE = "conversation-operator/openhands-tests:dev"
+PYTHON = "/opt/openhands/bin/python"
+CLIENT_ROLE = "conversation-operator-client"
+BUCKET = "openhands"
+LLM, REDIS, MOTO, GIT = "llm", "redis", "moto", "git"
+LOCAL_TEMPLATE, CLI_TEMPLATE = "openhands-v0", "openhands-v0-cli"
+
+LIST_STORE = """
+import os
+if os.environ["FILE_STORE"] == "local":
+    for folder, _, files in os.walk(os.environ["FILE_STORE_PATH"]):
+        print(*(os.path.join(folder, name) for name in files), sep="\\n")
+else:
+    import boto3
+    s3 = boto3.client("s3", endpoint_url="http://" + os.environ["AWS_S3_ENDPOINT"])
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=os.environ["FILE_STORE_PATH"]):
+        print(*(each["Key"] for each in page.get("Contents", ())), sep="\\n")
+"""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Secrets that people entrust to OpenHands; none may be seen again anywhere."""
+
+    llm_key: str = field(default_factory=lambda: f"sk-{secrets.token_hex(16)}")
+    git_token: str = field(default_factory=lambda: f"ghp_{secrets.token_hex(16)}")
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+
+
+@dataclass(frozen=True)
+class House:
+    """Where things are."""
+
+    kubectl: Kubectl
+    operator: Operator
+    runtimes: str
+    """Namespace of the Conversations and their pods."""
+    servers: str
+    """Namespace of everything else."""
+    words: Words
+
+    def host(self, server: str) -> str:
+        """The name that pods know a server by."""
+        return f"{server}.{self.servers}.svc"
+
+    async def address(self, server: str) -> str:
+        """Its cluster address: this machine does not ask the cluster's DNS."""
+        path = "jsonpath={.spec.clusterIP}"
+        return await self.run("get", "service", server, "-n", self.servers, "-o", path)
+
+    async def run(self, *args: str, input: str | None = None) -> str:
+        """What kubectl prints."""
+        return (await asyncio.to_thread(self.kubectl, *args, input=input)).stdout
+
+    async def get(self, kind: str, *args: str) -> list[Manifest]:
+        """Objects in the namespace of the runtimes."""
+        listed = await self.run("get", kind, "-n", self.runtimes, "-o", "json", *args)
+        items: list[Manifest] = json.loads(listed)["items"]
+        return items
+
+    async def conversation(self, sid: str) -> Manifest | None:
+        """The Conversation of that session, if there is one."""
+        found = [each for each in await self.get("conversations") if _session(each) == sid]
+        assert len(found) < 2, f"{len(found)} Conversations of {sid}"
+        return found[0] if found else None
+
+    async def make_bucket(self) -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            made = await client.put(f"http://{await self.address(MOTO)}:5000/{BUCKET}")
+        assert made.status_code == 200, made.text
+
+    async def stored(self, outer: Outer) -> list[str]:
+        """Names of all files in a server's store."""
+        pod = (await outer.pods())[0]["metadata"]["name"]
+        return (await outer.kubectl("exec", pod, "--", PYTHON, "-c", LIST_STORE)).splitlines()
+
+    async def children(self, uid: str) -> list[str]:
+        """Names of pods, Secrets and volume claims of a Conversation."""
+        kinds = "pods,secrets,persistentvolumeclaims"
+        return [
+            f"{each['kind']} {each['metadata']['name']}"
+            for each in await self.get(kinds)
+            if uid in [owner["uid"] for owner in each["metadata"].get("ownerReferences", [])]
+            or each["metadata"]["name"] == f"conv-{uid}"
+        ]
+
+    async def entrust(self, outer: Outer) -> None:
+        """Give a server its settings and the user's secret."""
+        settings = {
+            "language": "en",
+            "agent": "CodeActAgent",
+            "llm_model": "openai/gpt-4o",
+            "llm_api_key": self.words.llm_key,
+            "llm_base_url": f"http://{self.host(LLM)}:8000/v1",
+            "enable_default_condenser": False,
+        }
+        await outer.call("POST", "/settings", json=settings)
+        secret = {"name": "GREETING", "description": "for tests", "value": self.words.secret}
+        await outer.call("POST", "/secrets", json=secret, expect=201)
+
+    async def check_no_secret_is_seen(self, *outers: Outer) -> None:
+        """No key, token or secret is in a log of operator, servers and runtimes, event or object."""
+        texts = {"operator": self.operator.log_text(), "metrics": await self.operator.metrics()}
+        texts["objects"] = await self.run(
+            "get", "conversations,events,pods", "-n", self.runtimes, "-o", "json"
+        )
+        for pod in await self.get("pods"):
+            name = pod["metadata"]["name"]
+            texts[name] = await self.run("logs", name, "-n", self.runtimes, "--tail=-1")
+        for outer in outers:
+            texts[outer.name] = await outer.logs()
+        assert all(texts.values()), (
+            f"nothing to look at: {sorted(k for k in texts if not texts[k])}"
+        )
+        for kind, word in (await self._secret_words()).items():
+            seen = [place for place, text in texts.items() if word in text]
+            assert not seen, f"{kind} is in {seen}"
+
+    async def _secret_words(self) -> dict[str, str]:
+        keys = {
+            each["metadata"]["name"]: b64decode(each["data"][SESSION_KEY]).decode()
+            for each in await self.get("secrets")
+            if SESSION_KEY in each.get("data", {})
+        }
+        assert keys, "no session Secret to look for"
+        return {**keys, **vars(self.words)}
+
+
+def _session(conversation: Manifest) -> str:
+    session: str = conversation["spec"].get("sessionID", conversation["metadata"]["name"])
+    return session
+
+
+def templates() -> list[Manifest]:
+    """The samples of OpenHands V0, with the image of this machine and hardly any CPU requested."""
+    made = []
+    for name in (LOCAL_TEMPLATE, CLI_TEMPLATE):
+        template = yaml.safe_load((SAMPLES / f"runtimetemplate-{name}.yaml").read_text())
+        template["metadata"]["name"] = name
+        for container in template["spec"]["pod"]["spec"]["containers"]:
+            container.update(image=RUNTIME_IMAGE, imagePullPolicy="Never")
+            container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
+        made.append(template)
+    return made
+
+
+def client_role(servers: str, accounts: list[str]) -> list[Manifest]:
+    """What the chart makes for `client.subjects`: exactly the rights of a client."""
+    rules = [
+        {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
+        for rule in CLIENT_RULES
+    ]
+    api, name = "rbac.authorization.k8s.io", {"name": CLIENT_ROLE}
+    subjects = [{"kind": "ServiceAccount", "name": each, "namespace": servers} for each in accounts]
+    return [
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": name, "rules": rules},
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": name,
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": CLIENT_ROLE},
+            "subjects": subjects,
+        },
+    ]
+
+
+def things_inside() -> list[Manifest]:
+    """The model (its pod also plays the Socket.IO user), Redis and S3."""
+    model = {
+        "llm_stub.py": LLM_STUB.read_text(),
+        "socket_user.py": (INSIDE / "socket_user.py").read_text(),
+    }
+    s3 = [PYTHON, "-m", "moto.server", "-H", "0.0.0.0", "-p", "5000"]
+    redis = ["redis-server", "--save", "", "--protected-mode", "no"]
+    users = {name: (INSIDE / name).read_text() for name in ("header_config.py", "header_users.py")}
+    return [
+        *a_server(LLM, TESTS_IMAGE, [PYTHON, f"{FILES}/llm_stub.py"], 8000, model),
+        *a_server(REDIS, TESTS_IMAGE, redis, 6379),
+        *a_server(MOTO, TESTS_IMAGE, s3, 5000),
+        a_config_map("users", users),
+    ]
+
+
+def furnish(kubectl: Kubectl, runtimes: str, servers: str, accounts: list[str]) -> None:
+    """Templates and rights for the runtimes; a model and stores for the servers."""
+    apply(kubectl, runtimes, [*templates(), *client_role(servers, accounts)])
+    apply(kubectl, servers, things_inside())

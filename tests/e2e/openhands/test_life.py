@@ -1,0 +1,100 @@
+"""A conversation's whole life, through the outer server's HTTP API alone."""
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from tests.e2e.openhands.house import House
+from tests.e2e.openhands.talk import Talk, say_hello
+from tests.rig.outer import Outer
+from tests.rig.waiting import eventually
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+NAME = "größe & co #1.txt"
+GONE_SECONDS = 60
+ORDER = (
+    "Please greet me.\nrun: printf 'by the agent' > agent.txt; printf %s \"$GREETING\" | sha256sum"
+)
+
+
+@pytest.fixture(params=["alone", "pair"])
+def outer(request: pytest.FixtureRequest) -> Outer:
+    """One server on a volume, or two on S3 and Redis: the user cannot tell."""
+    outer: Outer = request.getfixturevalue(request.param)
+    return outer
+
+
+async def test_s1_from_the_first_word_to_the_last_trace(house: House, outer: Outer) -> None:
+    talk = await say_hello(outer, ORDER)
+    info = await talk.running()
+    assert info["url"].endswith(f"/api/conversations/{talk.sid}")
+    conversation = await house.conversation(talk.sid)
+    assert conversation is not None
+    uid = conversation["metadata"]["uid"]
+
+    await upload_and_select(talk)
+    # The secret's value itself is masked in events.
+    await talk.history_has(sha256(house.words.secret.encode()).hexdigest())
+    assert "agent.txt" in await talk.list_files()
+    assert (await talk.select("agent.txt")).rstrip("\n") == "by the agent"
+    await history_is_told(talk)
+    await house.check_no_secret_is_seen(outer)
+
+    await stopped_keeps_history(house, talk)
+    assert (await talk.start())["conversation_status"] == "STARTING"
+    await talk.running()
+    assert {"agent.txt", NAME} <= set(await talk.list_files())
+    assert (await talk.select(NAME)).rstrip("\n") == "by the user"
+    assert await talk.said("Please greet me.") == 1
+
+    await talk.delete()
+    await nothing_is_left(house, talk, uid)
+
+
+async def upload_and_select(talk: Talk) -> None:
+    uploaded = await talk.upload({NAME: b"by the user", "empty": b""})
+    assert [path.rpartition("/")[2] for path in uploaded["uploaded_files"]] == [NAME, "empty"]
+    assert uploaded["skipped_files"] == []
+    assert {NAME, "empty"} <= set(await talk.list_files())
+    assert (await talk.select(NAME)).rstrip("\n") == "by the user"
+    assert (await talk.select("empty")).rstrip("\n") == ""
+
+
+async def history_is_told(talk: Talk) -> None:
+    events = await talk.events()
+    assert [event["id"] for event in events] == sorted({event["id"] for event in events})
+    assert await talk.said("Please greet me.") == 1
+    trajectory = (await talk.call("GET", "/trajectory"))["trajectory"]
+    commands = [event["args"]["command"] for event in trajectory if event.get("action") == "run"]
+    assert any("agent.txt" in command for command in commands)
+
+
+async def stopped_keeps_history(house: House, talk: Talk) -> None:
+    known = len(await talk.events())
+    await talk.stop()
+    for refused in ("/list-files", "/select-file?file=agent.txt"):
+        answer = await talk.call("GET", refused, expect=404)
+        assert talk.sid in json.dumps(answer)
+    assert (await talk.info())["status"] == "STOPPED"
+    assert len(await talk.events()) >= known
+    assert await talk.said("Please greet me.") == 1
+    conversation = await house.conversation(talk.sid)
+    assert conversation is not None
+    assert conversation["spec"]["mode"] == "Paused"
+    await eventually(lambda: _no_pod(house, conversation["metadata"]["uid"]), GONE_SECONDS)
+
+
+async def _no_pod(house: House, uid: str) -> bool:
+    return not [child for child in await house.children(uid) if child.startswith("Pod")]
+
+
+async def nothing_is_left(house: House, talk: Talk, uid: str) -> None:
+    async def gone() -> bool:
+        return await house.conversation(talk.sid) is None and not await house.children(uid)
+
+    await eventually(gone, GONE_SECONDS, lambda: f"children of {uid} to go")
+    assert await talk.info() is None
+    left = [name for name in await house.stored(talk.outer) if talk.sid in name]
+    assert not left
