@@ -9,6 +9,7 @@ from conversations.api.meta import Condition
 from conversations.api.reasons import TERMINAL_REASONS, ConditionType, Reason
 from conversations.client.access import AccessMode
 from conversations.client.conversations import Conversations
+from conversations.client.inputs import Inputs
 from conversations.core.errors import (
     ApiRejected,
     ApiUnavailable,
@@ -53,6 +54,7 @@ __all__ = [
     "FileList",
     "FileMissing",
     "FileStream",
+    "Inputs",
     "InvalidRequest",
     "NotAFile",
     "PermanentError",

@@ -16,6 +16,8 @@ from conversations.cluster.reflector import Reflector
 from conversations.core.names import object_name
 
 PodGone = Callable[[Watched], None]
+Listener = Callable[[Watched | None, Watched | None], None]
+"""Told what a Conversation was and is: None before it was made, and after it is gone."""
 
 
 class ConversationCache:
@@ -28,6 +30,8 @@ class ConversationCache:
         self._on_pod_gone = on_pod_gone
         self._by_session: defaultdict[str, set[str]] = defaultdict(set)
         self._by_user: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_installation: defaultdict[str, set[str]] = defaultdict(set)
+        self._listeners: list[Listener] = []
         self._closed_uids: set[str] = set()
         self._waiters: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
@@ -63,16 +67,29 @@ class ConversationCache:
             ),
         )
 
-    def select(self, user: str | None, session_ids: Collection[str] | None) -> list[Watched]:
+    def select(
+        self,
+        user: str | None,
+        session_ids: Collection[str] | None,
+        installation: str | None = None,
+    ) -> list[Watched]:
         """All that match what is given, by name; an empty collection matches nothing."""
         if session_ids is not None:
             found = [item for sid in set(session_ids) if (item := self.find(sid)) is not None]
             chosen = [item for item in found if user is None or item.user == user]
         elif user is not None:
             chosen = self._visible(self._by_user.get(user, ()))
+        elif installation is not None:
+            chosen = self._visible(self._by_installation.get(installation, ()))
         else:
             chosen = self._visible(self._reflector.objects)
+        if installation is not None:
+            chosen = [item for item in chosen if item.installation == installation]
         return sorted(chosen, key=lambda item: item.metadata.name)
+
+    def on_change(self, listener: Listener) -> None:
+        """Call it at every change from now on; it must be quick."""
+        self._listeners.append(listener)
 
     def observe(self, written: Watched) -> None:
         """Take in what the API server answered a request with."""
@@ -122,16 +139,22 @@ class ConversationCache:
             self._index(new)
         for session_id in {item.session_id for item in (old, new) if item is not None}:
             self._wake(session_id)
+        for listener in self._listeners:
+            listener(old, new)
 
     def _index(self, item: Watched) -> None:
         self._by_session[item.session_id].add(item.metadata.name)
         if item.user is not None:
             self._by_user[item.user].add(item.metadata.name)
+        if item.installation is not None:
+            self._by_installation[item.installation].add(item.metadata.name)
 
     def _unindex(self, item: Watched) -> None:
         _discard(self._by_session, item.session_id, item.metadata.name)
         if item.user is not None:
             _discard(self._by_user, item.user, item.metadata.name)
+        if item.installation is not None:
+            _discard(self._by_installation, item.installation, item.metadata.name)
 
     def _wake(self, session_id: str) -> None:
         for future in self._waiters.pop(session_id, ()):

@@ -61,6 +61,12 @@ def require_runtime(conversation: Conversation) -> None:
         raise ConversationNotReady(Reason.BOOTING, "the operator does not name its pod yet")
 
 
+def require_pod(conversation: Conversation) -> None:
+    """ConversationNotReady unless it has a pod, serving or on its way to a pause."""
+    if not conversation.status.pod_uid:
+        raise ConversationNotReady(Reason.BOOTING, "the operator does not name its pod yet")
+
+
 def _is_pause_pending(conversation: Conversation, ready: Condition) -> bool:
     # One that the operator has looked at and refused leaves the runtime as it is.
     unseen = ready.observed_generation < conversation.metadata.generation

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from os import PathLike
 from typing import Self
 
@@ -11,7 +12,10 @@ import msgspec
 from conversations.api.conversation import Conversation
 from conversations.client.access import AccessMode, check_access_mode
 from conversations.client.conditions import is_running, why_not_paused, why_not_ready
+from conversations.client.inputs import Inputs
+from conversations.client.lifecycle import Wish
 from conversations.client.parts import Arguments, Parts
+from conversations.client.runtimes import RuntimeKind
 from conversations.core.errors import ConversationFailed, InvalidRequest
 from conversations.runtime.agent_server import (
     LIST_SECONDS,
@@ -58,15 +62,15 @@ class Conversations:
             context=context,
             access=check_access_mode(access),
             kubectl=kubectl,
-            workspace=normalize_root(workspace),
         )
-        self._opened: Parts | None = None
+        self._kind = RuntimeKind(partial(AgentServer, workspace=normalize_root(workspace)))
+        self._opened: Parts[AgentServer] | None = None
 
     async def __aenter__(self) -> Self:
         if self._opened is not None:
             raise RuntimeError("this client is open already: make another one, or share this")
         async with deadline(CALL_SECONDS, "first look at the cluster"):
-            self._opened = await Parts.open(self._given)
+            self._opened = await Parts.open(self._given, self._kind)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -111,16 +115,20 @@ class Conversations:
         template: str = "default",
         image: str | None = None,
         env: Mapping[str, str] | None = None,
+        inputs: Inputs | None = None,
+        labels: Mapping[str, str] | None = None,
         timeout_seconds: float = CALL_SECONDS,
     ) -> Conversation:
         """
         Ask for a conversation; asking twice for the same one returns the one that is there.
 
         SessionConflict if it belongs to another user or template.  A paused one stays paused.
+        Of one that is there, settings and env of the inputs are replaced where they differ.
         """
         spec = build_spec(session_id, user=user, template=template, image=image, env=env)
+        wish = Wish(spec, labels or {}, (inputs or Inputs()).pack())
         async with deadline(timeout_seconds, f"start of {session_id!r}") as until:
-            return (await self._parts.lifecycle.start(session_id, spec, until)).model
+            return (await self._parts.lifecycle.start(session_id, wish, until)).model
 
     async def wait_ready(
         self, session_id: str, *, timeout_seconds: float = READY_SECONDS
@@ -154,11 +162,22 @@ class Conversations:
                 raise
 
     async def resume(
-        self, session_id: str, *, timeout_seconds: float = CALL_SECONDS
+        self,
+        session_id: str,
+        *,
+        inputs: Inputs | None = None,
+        timeout_seconds: float = CALL_SECONDS,
     ) -> Conversation:
-        """Ask for the pod again, on the same key and workspace; wait_ready says when it is there."""
+        """
+        Ask for the pod again, on the same key and workspace; wait_ready says when it is there.
+
+        Settings and env of the inputs are replaced in the same step.
+        """
+        packed = (inputs or Inputs()).pack()
         async with deadline(timeout_seconds, f"resume of {session_id!r}") as until:
-            return (await self._parts.lifecycle.set_mode(session_id, "Running", until)).model
+            return (
+                await self._parts.lifecycle.set_mode(session_id, "Running", until, packed)
+            ).model
 
     async def close(self, session_id: str, *, timeout_seconds: float = CALL_SECONDS) -> None:
         """Delete the conversation with its pod, key and (by the template's policy) workspace."""
@@ -233,7 +252,7 @@ class Conversations:
     # --- inside
 
     @property
-    def _parts(self) -> Parts:
+    def _parts(self) -> Parts[AgentServer]:
         if self._opened is None:
             raise RuntimeError("the client is not open: use it within `async with`")
         return self._opened

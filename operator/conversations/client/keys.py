@@ -36,6 +36,11 @@ class SessionKeys:
         self._keys[uid] = (wanted, key)
         return key
 
+    def known_key(self, uid: str, key_hash: str) -> str | None:
+        """The key of that hash, if it was read before."""
+        cached_hash, key = self._keys.get(uid, ("", ""))
+        return key if key_hash and cached_hash == key_hash else None
+
     def forget(self, uid: str) -> None:
         """Read it from the Secret next time."""
         self._keys.pop(uid, None)

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from conversations.api.conversation import Conversation
+from conversations.api.labels import INSTALLATION
 from conversations.client.cache import ConversationCache
 from conversations.client.calls import Calls
+from conversations.client.inputs import Hashes, InputSecrets, Packed
 from conversations.client.watched import Watched
 from conversations.core.errors import ConversationNotFound, SessionConflict
 from conversations.core.names import object_name
@@ -20,14 +23,26 @@ GONE_SECONDS = 2.0
 WhyNot = Callable[[Conversation], str | None]
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a conversation is to be.  One that is there is made to have these settings and env."""
+
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    inputs: Packed = field(default_factory=dict, repr=False)
+    resumes: bool = False
+    """A paused one is to run again, with the image of the spec."""
+
+
 class Lifecycle:
     """Every method takes the deadline within which its caller runs it."""
 
-    def __init__(self, calls: Calls, cache: ConversationCache) -> None:
+    def __init__(self, calls: Calls, cache: ConversationCache, inputs: InputSecrets) -> None:
         self._calls = calls
         self._cache = cache
+        self._inputs = inputs
 
-    async def start(self, session_id: str, spec: Mapping[str, Any], until: Deadline) -> Watched:
+    async def start(self, session_id: str, wish: Wish, until: Deadline) -> Watched:
         """
         The conversation of this session, made if there is none.
 
@@ -36,9 +51,7 @@ class Lifecycle:
         while True:
             known = self._cache.find(session_id)
             name = known.metadata.name if known else object_name(session_id)
-            if known is None and (
-                created := await self._calls.create_conversation(name, spec, until)
-            ):
+            if known is None and (created := await self._create(name, wish, until)):
                 self._cache.observe(created)
                 return created
             existing = await self._calls.get_conversation(name, until)
@@ -48,9 +61,9 @@ class Lifecycle:
                 until.news = f"an earlier conversation {name} is still being deleted"
                 await self._wait_change(session_id, GONE_SECONDS)
             else:
-                check_same(existing, session_id, spec)
+                check_same(existing, session_id, wish.spec, wish.labels)
                 self._cache.observe(existing)
-                return existing
+                return await self._bring_up_to_date(existing, wish, until)
 
     async def find(self, session_id: str, until: Deadline) -> Watched:
         """From the cache, or else from the API server: somebody may have started it just now."""
@@ -71,18 +84,28 @@ class Lifecycle:
         return live.model
 
     async def set_mode(
-        self, session_id: str, mode: Literal["Running", "Paused"], until: Deadline
+        self,
+        session_id: str,
+        mode: Literal["Running", "Paused"],
+        until: Deadline,
+        inputs: Packed | None = None,
     ) -> Watched:
-        """Write the mode, unless it is that already."""
+        """Write the mode, and the inputs that changed, in one request; none if it is all so."""
         known = await self.find(session_id, until)
-        if known.spec.get("mode", "Running") == mode:
-            return known
-        written = await self._calls.patch_mode(known, mode, until)
-        if written is None:
-            self._cache.hide(known)
-            raise ConversationNotFound(f"{session_id!r} was deleted")
-        self._cache.observe(written)
-        return written
+        changes: dict[str, Any] = {}
+        if known.spec.get("mode", "Running") != mode:
+            changes["mode"] = mode
+        return await self._change(known, changes, inputs or {}, until)
+
+    async def annotate(
+        self, target: Watched, annotations: Mapping[str, str], until: Deadline
+    ) -> None:
+        """Write annotations on that very Conversation; one that is gone needs none."""
+        if annotations.items() <= target.metadata.annotations.items():
+            return
+        written = await self._calls.patch_conversation(target, until, annotations=annotations)
+        if written is not None:
+            self._cache.observe(written)
 
     async def close(self, session_id: str, until: Deadline) -> None:
         """Delete that very conversation, by uid; a missing one is as good."""
@@ -110,6 +133,46 @@ class Lifecycle:
                 raise ConversationNotFound(f"{session_id!r} was deleted")
             known = latest
 
+    async def _create(self, name: str, wish: Wish, until: Deadline) -> Watched | None:
+        hashes = await self._inputs.offer(name, wish.inputs, until)
+        if hashes is None:
+            return None
+        spec = {**wish.spec, "inputs": hashes} if hashes else wish.spec
+        return await self._calls.create_conversation(name, spec, wish.labels, until)
+
+    async def _bring_up_to_date(self, existing: Watched, wish: Wish, until: Deadline) -> Watched:
+        changes: dict[str, Any] = {}
+        if wish.resumes and existing.spec.get("mode", "Running") == "Paused":
+            changes["mode"] = "Running"
+            if existing.spec.get("image") != wish.spec.get("image"):
+                changes["image"] = wish.spec.get("image")
+        return await self._change(existing, changes, wish.inputs, until)
+
+    async def _change(
+        self, target: Watched, changes: dict[str, Any], inputs: Packed, until: Deadline
+    ) -> Watched:
+        hashes = await self._inputs.replace(target, inputs, until)
+        while changes or hashes:
+            spec = changes | ({"inputs": dict(hashes)} if hashes else {})
+            written = await self._calls.patch_conversation(target, until, spec=spec)
+            if written is None:
+                self._cache.hide(target)
+                raise ConversationNotFound(f"{target.session_id!r} was deleted")
+            self._cache.observe(written)
+            target, changes = written, {}
+            hashes = await self._overtaken(target, hashes, until)
+        return target
+
+    async def _overtaken(self, target: Watched, named: Hashes, until: Deadline) -> Hashes:
+        """What others have written since: they may have named theirs before we named ours."""
+        newer: dict[Any, str | None] = {}
+        for kind, ours in named.items():
+            if ours is not None:
+                there = await self._inputs.read_hash(target.metadata.name, kind, until)
+                if there not in (ours, None):
+                    newer[kind] = there
+        return newer
+
     def _forget(self, known: Watched | None) -> None:
         if known is not None:
             self._cache.hide(known)
@@ -123,7 +186,12 @@ class Lifecycle:
         return True
 
 
-def check_same(existing: Watched, session_id: str, spec: Mapping[str, Any]) -> None:
+def check_same(
+    existing: Watched,
+    session_id: str,
+    spec: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
+) -> None:
     """SessionConflict unless this is the conversation that the caller means."""
     wanted = {"session id": session_id, "user": spec.get("user"), "template": spec["template"]}
     found = {
@@ -131,6 +199,9 @@ def check_same(existing: Watched, session_id: str, spec: Mapping[str, Any]) -> N
         "user": existing.user,
         "template": existing.spec.get("template", "default"),
     }
+    if labels and INSTALLATION in labels:
+        wanted["installation"] = labels[INSTALLATION]
+        found["installation"] = existing.installation
     for what, value in wanted.items():
         if found[what] != value:
             raise SessionConflict(

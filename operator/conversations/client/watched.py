@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from conversations.api.conversation import Conversation
+from conversations.api.labels import INSTALLATION
 
 
 class WatchedMeta(msgspec.Struct, rename="camel"):
@@ -34,8 +35,23 @@ class Watched(msgspec.Struct, dict=True):
         return self.spec.get("user")
 
     @property
+    def installation(self) -> str | None:
+        """The OpenHands installation that made it."""
+        return self.metadata.labels.get(INSTALLATION)
+
+    @property
     def pod_uid(self) -> str | None:
         return self.status.get("podUID")
+
+    def condition(self, kind: str) -> dict[str, Any] | None:
+        """The condition of that type as it was sent: quicker than the model's."""
+        conditions: list[dict[str, Any]] = self.status.get("conditions") or []
+        return next((c for c in conditions if c.get("type") == kind), None)
+
+    def reason(self, kind: str) -> str | None:
+        """That condition's reason."""
+        condition = self.condition(kind)
+        return None if condition is None else condition.get("reason")
 
     @property
     def is_terminating(self) -> bool:

@@ -24,7 +24,7 @@ OPERATOR_RULES = (
     Rule(GROUP, TEMPLATES, ("create", "get", "list", "patch", "watch")),
     Rule(GROUP, f"{TEMPLATES}/status", ("patch",)),
     Rule("", "pods", ("create", "delete", "get", "list", "watch")),
-    Rule("", "secrets", ("create", "get", "list", "watch")),
+    Rule("", "secrets", ("create", "delete", "get", "list", "patch", "watch")),
     Rule("", "persistentvolumeclaims", ("create", "get")),
     Rule("", "events", ("create",)),
     Rule("coordination.k8s.io", "leases", ("create", "get", "update")),
@@ -32,7 +32,7 @@ OPERATOR_RULES = (
 
 CLIENT_RULES = (
     Rule(GROUP, CONVERSATIONS, ("create", "delete", "get", "list", "patch", "watch")),
-    Rule("", "secrets", ("get",)),
+    Rule("", "secrets", ("create", "delete", "get", "patch")),
     Rule("", "pods", ("get",)),
 )
 
