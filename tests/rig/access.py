@@ -1,4 +1,4 @@
-"""The identity that an operator under test runs with: a real ServiceAccount, bound to the Role."""
+"""Identities that the code under test runs with: real ServiceAccounts, each bound to its Role."""
 
 from pathlib import Path
 
@@ -10,15 +10,16 @@ from tests.rig.api import Api, Manifest
 OPERATOR = "operator-under-test"
 
 
-async def create_identity(api: Api, rules: tuple[Rule, ...] = OPERATOR_RULES) -> str:
+async def create_identity(
+    api: Api, rules: tuple[Rule, ...] = OPERATOR_RULES, name: str = OPERATOR
+) -> str:
     """Make ServiceAccount, Role and RoleBinding in the test's namespace; return a token."""
-    name = {"name": OPERATOR}
-    await api.create("serviceaccounts", {"metadata": name})
-    await api.create("roles", {"metadata": name, "rules": [_policy_rule(rule) for rule in rules]})
-    await api.create("rolebindings", _binding(api.namespace))
-    token = await api.create(
-        f"serviceaccounts/{OPERATOR}/token", {"spec": {"expirationSeconds": 7200}}
-    )
+    metadata = {"name": name}
+    await api.create("serviceaccounts", {"metadata": metadata})
+    policy = [_policy_rule(rule) for rule in rules]
+    await api.create("roles", {"metadata": metadata, "rules": policy})
+    await api.create("rolebindings", _binding(api.namespace, name))
+    token = await api.create(f"serviceaccounts/{name}/token", {"spec": {"expirationSeconds": 7200}})
     return str(token["status"]["token"])
 
 
@@ -26,11 +27,11 @@ def _policy_rule(rule: Rule) -> Manifest:
     return {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
 
 
-def _binding(namespace: str) -> Manifest:
+def _binding(namespace: str, name: str) -> Manifest:
     return {
-        "metadata": {"name": OPERATOR},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
-        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace}],
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
     }
 
 
