@@ -143,7 +143,7 @@ class AttachedRuntime:
         async with self._nested.stream(Call(self.sid, "zip-directory", ZIP_SECONDS)) as response:
             if response.status_code != 200:
                 raise AgentRuntimeUnavailableError(f"the runtime answered {response.status_code}")
-            async for chunk in response.aiter_bytes(CHUNK):
+            async for chunk in response.aiter_raw(CHUNK):
                 size += len(chunk)
                 if size > MAX_ZIP_BYTES:
                     raise AgentRuntimeUnavailableError(

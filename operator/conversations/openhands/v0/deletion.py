@@ -4,7 +4,11 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from openhands.storage.locations import get_conversation_dir, get_conversation_metadata_filename
+from openhands.storage.locations import (
+    get_conversation_dir,
+    get_conversation_events_dir,
+    get_conversation_metadata_filename,
+)
 from openhands.utils.async_utils import call_sync_from_async
 
 from conversations.client.watched import Watched
@@ -40,11 +44,12 @@ class Deletion:
         """
         check_sid(sid)
         known = self._installation.find(sid)
-        users = {None, known.user if known else None, await self._metadata_user(sid)}
+        users = {known.user if known else None, await self._metadata_user(sid)} - {None}
         await self._installation.delete(sid)
         # A page of events under way would otherwise be written behind the deletion's back.
         await self._forget(sid)
-        for user in users:
+        # The metadata goes last: without it the route thinks that there is nothing to delete.
+        for user in (*users, None):
             await call_sync_from_async(remove_history, self._file_store, sid, user)
 
     async def _metadata_user(self, sid: str) -> str | None:
@@ -62,15 +67,22 @@ def remove_history(file_store: Any, sid: str, user: str | None) -> None:
     if user is not None and ".." in user.split("/"):
         return  # Nothing of ours is ever written there.
     directory = get_conversation_dir(sid, user)
-    left = _list(file_store, directory)
+    left = _files(file_store, sid, user)
     for _ in range(MAX_ROUNDS):
         if not left:
             return
         file_store.delete(directory)
-        before, left = left, _list(file_store, directory)
+        before, left = left, _files(file_store, sid, user)
         if left == before:
             break
-    raise OSError(f"the file store keeps {len(left)} files of {directory}")
+    raise OSError(f"the file store keeps files of {directory}: {len(left)} or more")
+
+
+def _files(file_store: Any, sid: str, user: str | None) -> set[str]:
+    # The directory's own entries may stay the same although a thousand of the events are gone.
+    return _list(file_store, get_conversation_dir(sid, user)) | _list(
+        file_store, get_conversation_events_dir(sid, user)
+    )
 
 
 def _list(file_store: Any, directory: str) -> set[str]:

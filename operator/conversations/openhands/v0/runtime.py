@@ -13,7 +13,6 @@ from openhands.runtime.base import Runtime
 
 from conversations.openhands.v0.deletion import Deletion
 
-
 _serving: list[Deletion] = []
 
 
@@ -35,7 +34,7 @@ def _refuse(*_: object, **__: object) -> Any:
     )
 
 
-class ConversationRuntime(Runtime):  # type: ignore[misc]
+class ConversationRuntime(Runtime):
     """Deletes conversations."""
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -57,7 +56,7 @@ class ConversationRuntime(Runtime):  # type: ignore[misc]
                 "no KubernetesConversationManager is running in this process:"
                 " set CONVERSATION_MANAGER_CLASS beside RUNTIME"
             )
-        for deletion in list(_serving):
+        for deletion in _serving.copy():
             await deletion.delete(conversation_id)
 
 
