@@ -98,7 +98,7 @@ class Outer:
 
     async def kubectl(self, *args: str) -> str:
         """kubectl in the server's namespace; its output."""
-        done = await asyncio.to_thread(self._kubectl, *args, "-n", self.namespace)
+        done = await asyncio.to_thread(self._kubectl, "-n", self.namespace, *args)
         return done.stdout
 
     async def pods(self) -> list[Manifest]:
