@@ -134,17 +134,21 @@ class House:
         texts["objects"] = await self.run(
             "get", "conversations,events,pods", "-n", self.runtimes, "-o", "json"
         )
-        for pod in await self.get("pods"):
-            name = pod["metadata"]["name"]
-            texts[name] = await self.run("logs", name, "-n", self.runtimes, "--tail=-1")
         for outer in outers:
             texts[outer.name] = await outer.logs()
         assert all(texts.values()), (
             f"nothing to look at: {sorted(k for k in texts if not texts[k])}"
         )
+        for pod in await self.get("pods"):
+            texts[pod["metadata"]["name"]] = await self._log(pod["metadata"]["name"])
         for kind, word in (await self._secret_words()).items():
             seen = [place for place, text in texts.items() if word in text]
             assert not seen, f"{kind} is in {seen}"
+
+    async def _log(self, pod: str) -> str:
+        arguments = ("logs", pod, "-n", self.runtimes, "--tail=-1")
+        # One that has not started has none.
+        return (await asyncio.to_thread(self.kubectl, *arguments, check=False)).stdout
 
     async def _secret_words(self) -> dict[str, str]:
         keys = {
