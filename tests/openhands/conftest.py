@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conversations.api.labels import INSTALLATION
 from conversations.cluster.permissions import CLIENT_RULES
 from tests.openhands.rig.kubelet import Kubelet, run_kubelet
 from tests.openhands.rig.outer import LogText, Outer, Servers
@@ -96,7 +97,9 @@ async def servers(
     yield servers
     await check_no_tasks(before)
     for conversation in await api.list("conversations"):
-        await api.delete("conversations", conversation["metadata"]["name"])
+        labels = conversation["metadata"].get("labels", {})
+        if labels.get(INSTALLATION, test_id).startswith(test_id):
+            await api.delete("conversations", conversation["metadata"]["name"])
     told = servers.secrets | kubelet.keys
     assert not [secret[:8] for secret in told if secret in log.text], "a secret was logged"
 
@@ -106,6 +109,21 @@ async def check_no_tasks(before: set["asyncio.Task[object]"]) -> None:
     left = {t for t in asyncio.all_tasks() - before if t is not asyncio.current_task()}
     _, left = await asyncio.wait(left, timeout=5) if left else (set(), set())
     assert not left, f"a manager left tasks behind: {left}"
+
+
+@pytest.fixture(scope="module")
+async def module_outer(
+    kubeconfig: Path,
+    kubelet: Kubelet,
+    api: Api,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Outer]:
+    """One outer server for all tests of a module."""
+    word = "m" + hashlib.sha256(request.module.__name__.encode()).hexdigest()[:11]
+    servers = Servers(kubeconfig, api.namespace, tmp_path_factory.mktemp("outer"), word)
+    async with servers.open() as outer:
+        yield outer
 
 
 @pytest.fixture

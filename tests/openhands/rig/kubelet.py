@@ -93,6 +93,11 @@ class Kubelet:
         """Nobody listens at the pod's address any more, and no status says so."""
         await self._running(sid).nested.stop()
 
+    async def plug(self, sid: str) -> None:
+        """Somebody listens there again: a container that was never told anything."""
+        pod = self._running(sid)
+        await pod.nested.start(pod.address, pod.port, pod.key)
+
     def _running(self, sid: str) -> _Running:
         return next(pod for pod in self._by_pod.values() if pod.nested.sid == sid)
 
