@@ -148,7 +148,9 @@ def _pack_env(variables: Mapping[str, str]) -> dict[str, str]:
         # The original holds the value.
         raise InvalidRequest("environment variables must be valid Unicode") from None
     if sum(map(len, data.values())) > MAX_PACKED_BYTES:
-        raise InvalidRequest(f"the environment is more than the {MAX_PACKED_BYTES} bytes of a Secret")
+        raise InvalidRequest(
+            f"the environment is more than the {MAX_PACKED_BYTES} bytes of a Secret"
+        )
     return data
 
 

@@ -52,6 +52,7 @@ class RuntimeKind(Generic[R]):
     open: Callable[[str, str, str], R]
     """From pod uid, url and session key."""
     broken: tuple[type[BaseException], ...] = BROKEN
+    max_idle: int = MAX_IDLE
 
 
 @dataclass(eq=False)
@@ -194,7 +195,7 @@ class Runtimes(Generic[R]):
     def _tidy(self, entry: _Entry[R]) -> None:
         if self._entries.get(entry.pod_uid) is not entry and entry.users == 0:
             self._close(entry)
-        while len(self._entries) > MAX_IDLE:
+        while len(self._entries) > self._kind.max_idle:
             idle = next((uid for uid, e in self._entries.items() if e.users == 0), None)
             if idle is None:
                 return

@@ -1,0 +1,1 @@
+"""Faces for OpenHands: the only package that imports it."""
