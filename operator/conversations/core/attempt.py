@@ -9,7 +9,7 @@ from conversations.api.reasons import Reason
 from conversations.core import nested
 from conversations.core.declared import Declared
 from conversations.core.errors import RuntimeUnavailable
-from conversations.core.nested import Answer, History, Request, Status, Step
+from conversations.core.nested import Answer, History, Request, Status, Step, Stored
 from conversations.core.readiness import Finding
 
 MAX_SCANNED = 1000
@@ -25,8 +25,8 @@ class Outcome:
     """
     Configured, with a finding that a person should see, if any; or refused, with the reason why.
 
-    `told`: this attempt delivered the settings.  Otherwise the conversation ran already, with those
-    that an earlier attempt, or another one beside this, had delivered.
+    `told`: the settings that it runs with are those that were declared now.  Otherwise it ran already,
+    with those that an earlier attempt had delivered.
     """
 
     configured: bool
@@ -49,16 +49,14 @@ class Attempt:
     unscanned: int | None = 0
     launches: int = 0
     # What the server has stored
-    stored: bool | None = None
-    stale_providers: bool = False
+    stored: Stored | None = None
     names: frozenset[str] | None = None
     sure_of_names: bool = False
     removals: int = 0
-    # What this attempt told it
+    # What it was told, by this attempt or another one with the same settings
     told_settings: bool = False
     told_tokens: bool = False
     tokens_accepted: bool = False
-    told_secrets: frozenset[str] = frozenset()
     warning: Finding | None = None
 
 
@@ -89,7 +87,7 @@ def learn(
         case Step.TOKENS:
             return _learn_tokens(declared, attempt, answer)
         case _:
-            return _learn_stored(attempt, request, answer)
+            return _learn_stored(declared, attempt, request, answer)
 
 
 def _learn_status(attempt: Attempt, answer: Answer, now: float) -> Attempt:
@@ -119,7 +117,7 @@ def _learn_history(attempt: Attempt, request: Request, answer: Answer) -> Attemp
 def _learn_tokens(declared: Declared, attempt: Attempt, answer: Answer) -> Attempt:
     attempt = replace(attempt, told_tokens=True)
     if answer.status == 200:
-        return replace(attempt, tokens_accepted=True, stale_providers=False)
+        return replace(attempt, tokens_accepted=True)
     said = "did not answer in time" if answer.status is None else f"answered {answer.status}"
     finding = Finding(
         Reason.PROVIDERS_REJECTED,
@@ -130,28 +128,34 @@ def _learn_tokens(declared: Declared, attempt: Attempt, answer: Answer) -> Attem
     return replace(attempt, outcome=Outcome(configured=False, finding=finding))
 
 
-def _learn_stored(attempt: Attempt, request: Request, answer: Answer) -> Attempt:
-    names, told = attempt.names or frozenset(), attempt.told_secrets
-    name = frozenset({request.subject})
+def _learn_stored(
+    declared: Declared, attempt: Attempt, request: Request, answer: Answer
+) -> Attempt:
+    names, name = attempt.names or frozenset(), frozenset({request.subject})
     match request.step:
         case Step.STORED:
-            stored, providers = nested.read_stored(answer)
-            return replace(attempt, stored=stored, stale_providers=providers)
+            stored = nested.read_stored(answer)
+            ours = stored.exists and stored.fingerprint == declared.fingerprint
+            told = ours and stored.providers
+            return replace(
+                attempt,
+                stored=stored,
+                told_settings=ours,
+                told_tokens=told,
+                tokens_accepted=told,
+            )
         case Step.SETTINGS:
             return replace(attempt, told_settings=True)
         case Step.UNSET:
-            return replace(attempt, stale_providers=False)
+            return replace(attempt, stored=Stored(exists=True))
         case Step.NAMES:
-            names = nested.read_names(answer)
-            return replace(
-                attempt, names=names, told_secrets=told & names, sure_of_names=names == told
-            )
+            return replace(attempt, names=nested.read_names(answer), sure_of_names=True)
         case Step.REMOVE:
             removals = attempt.removals + 1
             return replace(attempt, names=names - name, removals=removals, sure_of_names=False)
         case _:
-            told = told | name if answer.status == 201 else told
-            return replace(attempt, names=names | name, told_secrets=told, sure_of_names=False)
+            # 400: another attempt with the same settings was first; others' are removed before.
+            return replace(attempt, names=names | name, sure_of_names=False)
 
 
 def _refused(attempt: Attempt, request: Request, answer: Answer) -> Outcome:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from conversations.core import nested
 from conversations.core.attempt import Attempt, Outcome, rejected
 from conversations.core.declared import Declared, Undeliverable
-from conversations.core.nested import History, Request, Status, Step
+from conversations.core.nested import History, Request, Status, Step, Stored
 
 STARTING_SECONDS = 300.0
 """The runtime of a nested conversation needs 50 s on two idle cores."""
@@ -100,7 +100,10 @@ def _while_running(
         if attempt.unscanned is not None:
             return nested.ask_oldest(declared.sid, attempt.unscanned)
         return _restart(declared, attempt, "it was started without its first message")
-    return Outcome(configured=True, finding=attempt.warning, told=attempt.told_settings)
+    if declared.settings is not None and attempt.stored is None:
+        return nested.ask(Step.STORED, declared.sid)
+    told = attempt.told_settings or declared.settings is None
+    return Outcome(configured=True, finding=attempt.warning, told=told)
 
 
 def _patience(declared: Declared, history: History) -> float:
@@ -125,7 +128,13 @@ def _restart(declared: Declared, attempt: Attempt, why: str) -> Request | GiveUp
 
 
 def _tell(declared: Declared, attempt: Attempt) -> Request | GiveUp | None:
-    """Settings, git providers, secrets: what is still to be told before the agent's loop may start."""
+    """
+    Settings, git providers, secrets: what is still to be told before the agent's loop may start.
+
+    The names are looked at before the fingerprint: whatever was among them then had been told with
+    the fingerprint that is there now, or with an older one.  So an attempt never removes what
+    another one with the same settings is telling beside it.
+    """
     if declared.settings is None:
         return None
     if attempt.names is None:
@@ -133,25 +142,38 @@ def _tell(declared: Declared, attempt: Attempt) -> Request | GiveUp | None:
     if attempt.stored is None:
         return nested.ask(Step.STORED, declared.sid)
     if not attempt.told_settings:
-        return nested.tell_settings(declared, replacing=attempt.stored)
+        return _replace_settings(declared, attempt, attempt.names, attempt.stored)
     if declared.provider_tokens and not attempt.told_tokens:
         return nested.tell_tokens(declared)
-    if attempt.stale_providers:
-        return nested.ask(Step.UNSET, declared.sid)
     return _tell_secrets(declared, attempt, attempt.names)
+
+
+def _replace_settings(
+    declared: Declared, attempt: Attempt, names: frozenset[str], stored: Stored
+) -> Request | GiveUp:
+    """Take back what others were told, then tell ours."""
+    if names:
+        return _remove(attempt, names)
+    if stored.providers:
+        return nested.ask(Step.UNSET, declared.sid)
+    return nested.tell_settings(declared, replacing=stored.exists)
 
 
 def _tell_secrets(
     declared: Declared, attempt: Attempt, names: frozenset[str]
 ) -> Request | GiveUp | None:
-    if attempt.removals > MAX_REMOVALS:
-        return GiveUp("secrets: something else keeps storing secrets in the nested server")
-    if foreign := sorted(names - attempt.told_secrets):
-        return nested.remove_secret(foreign[0])
-    if untold := sorted(declared.secrets.keys() - attempt.told_secrets):
-        return nested.tell_secret(declared, untold[0])
-    # Another attempt may have removed what this one had told.
+    if foreign := names - declared.secrets.keys():
+        return _remove(attempt, foreign)
+    if untold := declared.secrets.keys() - names:
+        return nested.tell_secret(declared, min(untold))
+    # Another attempt, with other settings, may have removed them meanwhile.
     return None if attempt.sure_of_names else nested.ask(Step.NAMES, declared.sid)
+
+
+def _remove(attempt: Attempt, names: frozenset[str]) -> Request | GiveUp:
+    if attempt.removals >= MAX_REMOVALS:
+        return GiveUp("secrets: something else keeps storing secrets in the nested server")
+    return nested.remove_secret(min(names))
 
 
 def _launch(declared: Declared, attempt: Attempt) -> Request | GiveUp:

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 Document = Mapping[str, Any]
 
 MAX_SID = 100
+FINGERPRINT = "user_version"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TEXTS = (
     "initial_user_msg",
@@ -76,9 +78,21 @@ class Declared:
         """By name."""
         return {secret["name"]: secret for secret in (self.settings or {}).get("secrets") or []}
 
+    @property
+    def fingerprint(self) -> int:
+        """A number for the settings document, as large as JSON numbers may safely be."""
+        told = [self.settings, (self.first or {}).get("mcp_config")]
+        return int.from_bytes(sha256(json.dumps(told, sort_keys=True).encode()).digest()[:6])
+
     def settings_body(self, *, replacing: bool) -> dict[str, Any]:
-        """The body of POST /api/settings; `replacing` what this container's server has stored already."""
+        """
+        The body of POST /api/settings; `replacing` what this container's server has stored already.
+
+        The fingerprint goes where OpenHands keeps a number that nothing of it reads: by it another
+        attempt sees whose settings and secrets are there.
+        """
         body = dict((self.settings or {}).get("settings") or {})
+        body[FINGERPRINT] = self.fingerprint
         for key in _KEYS:
             body[key] = body.get(key) or " "
         if replacing:

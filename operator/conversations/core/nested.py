@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from conversations.core.declared import Declared
+from conversations.core.declared import FINGERPRINT, Declared
 from conversations.core.errors import RuntimeUnavailable
 
 PAGE = 20
@@ -94,6 +94,15 @@ class History:
     whole: bool
     started: bool
     busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the server keeps: settings, of which document, and whether any git providers."""
+
+    exists: bool
+    fingerprint: int | None = None
+    providers: bool = False
 
 
 def conversation_path(sid: str, *more: str) -> str:
@@ -209,11 +218,17 @@ def read_names(answer: Answer) -> frozenset[str]:
     return frozenset(name for name in names if isinstance(name, str) and _has_path(name))
 
 
-def read_stored(answer: Answer) -> tuple[bool, bool]:
-    """Whether there are settings, and git providers, of STORED."""
+def read_stored(answer: Answer) -> Stored:
+    """Of STORED."""
     if answer.status == 404:
-        return False, False
-    return True, bool(_object(answer, Step.STORED).get("provider_tokens_set"))
+        return Stored(exists=False)
+    body = _object(answer, Step.STORED)
+    fingerprint = body.get(FINGERPRINT)
+    return Stored(
+        exists=True,
+        fingerprint=fingerprint if isinstance(fingerprint, int) else None,
+        providers=bool(body.get("provider_tokens_set")),
+    )
 
 
 def read_history(answer: Answer) -> History:
