@@ -15,6 +15,7 @@ from typing import Any
 Manifest = dict[str, Any]
 
 _MOMENT = "2026-01-01T00:00:00Z"
+_KEPT = ("resourceVersion", "uid")
 
 
 class Refused(Exception):
@@ -82,8 +83,8 @@ class Store:
         """A merge patch; what changes nothing makes no version."""
         old = self.get(collection, name)
         self._compare(old, patch)
-        body = {key: value for key, value in patch.items() if key != "metadata"}
-        new = merge(old, body)
+        metadata = {k: v for k, v in (patch.get("metadata") or {}).items() if k not in _KEPT}
+        new = merge(old, {**patch, "metadata": metadata})
         if new == old:
             return old
         if new.get("spec") != old.get("spec"):

@@ -4,6 +4,7 @@ The calls the operator makes: each method is exactly one request.
 Answers come back as `core.observed` structs.  A DELETE of what is already gone is success.
 """
 
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from conversations.cluster.connection import (
 )
 from conversations.core.build import Manifest
 from conversations.core.errors import Conflict
-from conversations.core.observed import Child, Conversation, Meta, Pod
+from conversations.core.observed import Child, Conversation, FullSecret, Meta, Pod
 
 T = TypeVar("T")
 
@@ -79,6 +80,28 @@ class Kube:
     async def get_secret(self, name: str) -> Child | None:
         """Its metadata; the key bytes stay where they are."""
         return _maybe(await self._connection.get(f"{self._secrets}/{name}", accept=METADATA), Child)
+
+    async def get_full_secret(self, name: str) -> FullSecret | None:
+        """A Secret with its data, which the caller uses and forgets."""
+        return _maybe(await self._connection.get(f"{self._secrets}/{name}"), FullSecret)
+
+    async def patch_secret_owner(self, seen: Meta, owner: dict[str, Any]) -> Child:
+        """Give it its only owner: Conflict unless it still is the version that was looked at."""
+        body = {"metadata": {"resourceVersion": seen.resource_version, "ownerReferences": [owner]}}
+        payload = await self._connection.request(
+            "PATCH",
+            f"{self._secrets}/{seen.name}",
+            body=body,
+            content_type=MERGE_PATCH,
+            accept=METADATA,
+        )
+        return msgspec.json.decode(payload, type=Child)
+
+    async def delete_secret(self, name: str, uid: str, resource_version: str) -> None:
+        """Conflict unless it still is that very version."""
+        body = {"preconditions": {"uid": uid, "resourceVersion": resource_version}}
+        with suppress(NotFound):
+            await self._connection.request("DELETE", f"{self._secrets}/{name}", body=body)
 
     async def create_claim(self, manifest: Manifest) -> Child:
         payload = await self._connection.request(

@@ -1,4 +1,4 @@
-"""The operator's view of its namespace: three reflectors, and who wants to know."""
+"""The operator's view of its namespace: four reflectors, and who wants to know."""
 
 import asyncio
 import time
@@ -10,6 +10,7 @@ from conversations.api import labels
 from conversations.cluster import paths
 from conversations.cluster.connection import Connection
 from conversations.cluster.reflector import Reflector
+from conversations.core.inputs import InputKind, input_name
 from conversations.core.observed import Child, Conversation, Pod
 
 
@@ -22,7 +23,7 @@ class Key(NamedTuple):
 
 class Caches:
     """
-    Conversations, and the pods and Secrets that carry a conversation's uid.
+    Conversations, the pods and Secrets that carry a conversation's uid, and Secrets with inputs.
 
     `notify(key)` is called for the conversation that a change concerns.
     """
@@ -56,30 +57,44 @@ class Caches:
             on_change=self._secret_changed,
         )
 
+        self.inputs = Reflector(
+            connection,
+            paths.core("secrets", namespace),
+            Child,
+            label_selector=labels.INPUT,
+            metadata_only=True,
+            on_change=self._input_changed,
+        )
+        self._all = (self.conversations, self.pods, self.secrets, self.inputs)
+
     @property
     def failing_seconds(self) -> float:
         """For how long a watch has been without the API server; 0 while all is well."""
-        since = [r.failing_since for r in (self.conversations, self.pods, self.secrets)]
+        since = [reflector.failing_since for reflector in self._all]
         return max((time.monotonic() - moment for moment in since if moment), default=0.0)
 
     def pods_of(self, uid: str) -> list[Pod]:
         return list(self._pods_by_uid.get(uid, {}).values())
 
+    def inputs_of(self, conversation: str) -> dict[InputKind, Child]:
+        """The input Secrets that have a conversation's name, whoever made them."""
+        named = ((kind, self.inputs.get(input_name(conversation, kind))) for kind in InputKind)
+        return {kind: secret for kind, secret in named if secret is not None}
+
     async def run(self) -> None:
         """Keep all of it true until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.conversations.run())
-            group.create_task(self.pods.run())
-            group.create_task(self.secrets.run())
+            for reflector in self._all:
+                group.create_task(reflector.run())
 
     async def wait_synced(self) -> None:
         """Return once every cache has taken in a complete LIST."""
-        for reflector in (self.conversations, self.pods, self.secrets):
+        for reflector in self._all:
             await reflector.synced.wait()
 
     def relist(self) -> None:
         """Have all of it compared with fresh LISTs: the safety net under the watches."""
-        for reflector in (self.conversations, self.pods, self.secrets):
+        for reflector in self._all:
             reflector.relist()
 
     def notify_all(self, template: str | None = None) -> None:
@@ -114,6 +129,11 @@ class Caches:
         changed = new or old
         assert changed is not None
         self._notify_owner(changed.metadata.labels.get(labels.CONVERSATION_UID, ""))
+
+    def _input_changed(self, old: Child | None, new: Child | None) -> None:
+        changed = new or old
+        assert changed is not None
+        self._notify(Key("Conversation", changed.metadata.name.rpartition(".")[0]))
 
     def _notify_owner(self, uid: str) -> None:
         name = self._names.get(uid)

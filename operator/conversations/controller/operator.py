@@ -18,7 +18,9 @@ from conversations.cluster.kube import Kube
 from conversations.cluster.lease import Candidacy, LeaderElection
 from conversations.cluster.workqueue import WorkQueue
 from conversations.controller import metrics
+from conversations.controller.bootstrap import Bootstrapper
 from conversations.controller.caches import Caches, Key
+from conversations.controller.inputs import Inputs
 from conversations.controller.perform import Performer
 from conversations.controller.reconcile import Reconciler
 from conversations.controller.recorder import Recorder
@@ -75,7 +77,11 @@ class Operator:
         self._caches = Caches(connection, settings.namespace, self._notify)
         self._templates = Templates(kube, self._caches.notify_all)
         recorder = Recorder(kube, settings.namespace)
-        performer = Performer(kube, self._caches, recorder, settings.resync_seconds)
+        self._inputs = Inputs(kube, self._caches)
+        self._bootstrapper = Bootstrapper(kube, self._inputs, self._notify, settings.resync_seconds)
+        performer = Performer(
+            kube, self._caches, recorder, self._bootstrapper, settings.resync_seconds
+        )
         self._reconciler = Reconciler(kube, self._caches, self._templates, self._queue, performer)
         candidacy = Candidacy(settings.namespace, settings.lease, settings.identity)
         self._election = LeaderElection(connection, candidacy, self._lead)
@@ -103,6 +109,8 @@ class Operator:
             _, late = await asyncio.wait(self._workers, timeout=DRAIN_SECONDS - 2)
             for task in late:
                 task.cancel()
+        if self._synced:
+            self._bootstrapper.cancel_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._workers, return_exceptions=True)
@@ -198,6 +206,14 @@ class Operator:
             for name in self._templates.names:
                 self.template_changed(name)
             self._caches.notify_all()
+            if self._acting.is_set():
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        try:
+            await self._inputs.sweep()
+        except ConversationError as error:
+            logger.warning("sweep of inputs: %s", error)
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:

@@ -18,6 +18,7 @@ from conversations.api.reasons import Reason
 from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.controller import metrics
+from conversations.controller.bootstrap import Bootstrapper
 from conversations.controller.caches import Caches
 from conversations.controller.recorder import Recorder
 from conversations.core import actions
@@ -35,18 +36,32 @@ logger = logging.getLogger(__name__)
 
 TAKEN_RETRY_SECONDS = 60.0
 
-_READS = (actions.ReadConversation, actions.ReadSecret, actions.ReadClaim, actions.ListPods)
+_NO_WRITES = (
+    actions.ReadConversation,
+    actions.ReadSecret,
+    actions.ReadClaim,
+    actions.ReadInputs,
+    actions.ListPods,
+    actions.Configure,
+)
 
 
 class Performer:
     """The only place where the operator changes anything."""
 
     def __init__(
-        self, kube: Kube, caches: Caches, recorder: Recorder, resync_seconds: float
+        self,
+        kube: Kube,
+        caches: Caches,
+        recorder: Recorder,
+        bootstrapper: Bootstrapper,
+        resync_seconds: float,
     ) -> None:
         self.recorder = recorder
+        self.bootstrapper = bootstrapper
         self._kube = kube
         self._caches = caches
+        self._inputs = bootstrapper.inputs
         self._resync_seconds = resync_seconds
         self._performers: dict[type[actions.Action], Callable[[Any, World], Awaitable[None]]] = {
             actions.ReadConversation: self._read_conversation,
@@ -54,6 +69,9 @@ class Performer:
             actions.CreateSecret: self._create_secret,
             actions.ReadClaim: self._read_claim,
             actions.CreateClaim: self._create_claim,
+            actions.ReadInputs: self._read_inputs,
+            actions.AdoptInput: self._adopt_input,
+            actions.Configure: self._configure,
             actions.CreatePod: self._create_pod,
             actions.ListPods: self._list_pods,
             actions.DeletePod: self._delete_pod,
@@ -65,7 +83,7 @@ class Performer:
         """Raises TransientError; a refusal by the API server is remembered, not raised."""
         name = type(action).__name__
         logger.debug("%s: %s", world.conversation.metadata.name, name)
-        if isinstance(action, _READS):
+        if isinstance(action, _NO_WRITES):
             await self._performers[type(action)](action, world)
             return
         result = "failed"
@@ -156,6 +174,17 @@ class Performer:
             world.claim_read = False
         else:
             world.memory.refusal = None
+
+    async def _read_inputs(self, _: actions.ReadInputs, world: World) -> None:
+        world.missing_input = await self._inputs.check(world)
+        world.inputs_read = True
+
+    async def _adopt_input(self, action: actions.AdoptInput, world: World) -> None:
+        await self._inputs.adopt(world, action.kind)
+        world.inputs = self._caches.inputs_of(world.conversation.metadata.name)
+
+    async def _configure(self, _: actions.Configure, world: World) -> None:
+        self.bootstrapper.start(world)
 
     async def _create_pod(self, _: actions.CreatePod, world: World) -> None:
         assert world.template is not None and world.secret is not None

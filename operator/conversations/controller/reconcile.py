@@ -63,6 +63,7 @@ class Reconciler:
     def forget_all(self) -> None:
         """While another replica acted, what we remember became a story of long ago."""
         self._memories.clear()
+        self._performer.bootstrapper.cancel_all()
 
     async def _carry_out(self, key: Key, world: World) -> bool:
         """Do what the plan says until it has no more; False where the conversation is gone."""
@@ -87,7 +88,8 @@ class Reconciler:
     def _look(self, key: Key) -> World | None:
         conversation = self._caches.conversations.get(key.name)
         if conversation is None:
-            self._memories.pop(key.name, None)
+            uid, _ = self._memories.pop(key.name, ("", None))
+            self._performer.bootstrapper.cancel(uid)
             return None
         if conversation.metadata.deletion_timestamp is not None:
             return None
@@ -101,13 +103,24 @@ class Reconciler:
             template=self._templates.get(conversation.spec.template),
             secret=self._owned_secret(uid),
             pods=self._caches.pods_of(uid),
+            inputs=self._caches.inputs_of(key.name),
             memory=memory,
             now=self.now(),
             clock=asyncio.get_running_loop().time(),
         )
         if memory.started_at is None and conversation.spec.mode == "Running" and world.pod is None:
             memory.started_at = world.clock
+        self._follow_mode(world)
         return world
+
+    def _follow_mode(self, world: World) -> None:
+        memory = world.memory
+        if world.conversation.spec.mode == "Running":
+            memory.pausing_since = None
+            return
+        if memory.pausing_since is None:
+            memory.pausing_since = world.clock
+        self._performer.bootstrapper.cancel(world.uid)
 
     def _look_again(self, world: World) -> bool:
         """Take in what the caches know by now, our own writes included."""
@@ -116,6 +129,7 @@ class Reconciler:
             return False
         world.conversation = current
         world.pods = self._caches.pods_of(world.uid)
+        world.inputs = self._caches.inputs_of(world.conversation.metadata.name)
         if not world.secret_read:
             world.secret = self._owned_secret(world.uid)
         return current.metadata.deletion_timestamp is None

@@ -96,19 +96,23 @@ def desired_hash(conversation: Conversation, template: Template) -> str:
     return sha256(msgspec.json.encode(made_from)).hexdigest()[:16]
 
 
-def _child_metadata(conversation: Conversation) -> Manifest:
-    meta = conversation.metadata
-    owner = {
+def owner_reference(conversation: Conversation) -> Manifest:
+    """The tie of a child to its Conversation, as its controller."""
+    return {
         "apiVersion": API_VERSION,
         "kind": CONVERSATION_KIND,
-        "name": meta.name,
-        "uid": meta.uid,
+        "name": conversation.metadata.name,
+        "uid": conversation.metadata.uid,
         "controller": True,
     }
+
+
+def _child_metadata(conversation: Conversation) -> Manifest:
+    meta = conversation.metadata
     return {
         "name": children_name(meta.uid),
         "labels": {labels.CONVERSATION_UID: meta.uid, labels.MANAGED_BY: labels.MANAGER},
-        "ownerReferences": [owner],
+        "ownerReferences": [owner_reference(conversation)],
     }
 
 

@@ -7,8 +7,7 @@ plan make of it.
 
 from conversations.api.labels import INPUT_HASH
 from conversations.api.reasons import ConditionType, Reason
-from conversations.core.inputs import InputKind, input_name
-from conversations.core.observed import Child
+from conversations.core.inputs import InputKind, input_name, input_type
 from conversations.core.readiness import Finding
 from conversations.core.world import Progress, World
 
@@ -96,14 +95,15 @@ def input_to_adopt(world: World) -> InputKind | None:
     return None
 
 
-def explain_input(world: World, kind: InputKind, secret: Child | None) -> Finding:
-    """Why the start waits for this Secret."""
-    name = input_name(world.conversation.metadata.name, kind)
-    if secret is None:
+def explain_input(conversation: str, kind: InputKind, *, exists: bool) -> Finding:
+    """Why the start waits for a Secret."""
+    name = input_name(conversation, kind)
+    if not exists:
         return Finding(
-            Reason.WAITING_FOR_SECRET, f"Secret {name} is named in spec.inputs; create it."
+            Reason.WAITING_FOR_SECRET, f"spec.inputs names Secret {name}, which is not there yet."
         )
     return Finding(
         Reason.WAITING_FOR_SECRET,
-        f"Secret {name} does not hold what spec.inputs.{kind} names, or is another conversation's.",
+        f"Secret {name} is not of type {input_type(kind)}, does not hold what spec.inputs.{kind} "
+        "names, or belongs to something else.",
     )

@@ -19,10 +19,18 @@ _NORMAL = {
     Reason.PAUSED,
     Reason.PAUSING,
     Reason.WAITING_FOR_OLD_POD,
+    Reason.CONFIGURING,
+    Reason.INPUTS_APPLIED,
+    Reason.SETTINGS_CHANGED,
     Reason.AS_DESIRED,
     Reason.SPEC_CHANGED,
 }
-_TOLD = (ConditionType.READY, ConditionType.PAUSED, ConditionType.WORKSPACE_LOST)
+_TOLD = (
+    ConditionType.READY,
+    ConditionType.CONFIGURED,
+    ConditionType.PAUSED,
+    ConditionType.WORKSPACE_LOST,
+)
 
 
 def news(old: Status, new: Status) -> list[Finding]:
@@ -32,8 +40,9 @@ def news(old: Status, new: Status) -> list[Finding]:
         before, after = old.condition(kind), new.condition(kind)
         if after is None or after.reason in _NORMAL:
             continue
-        if before is None or before.reason != after.reason:
-            told.append(Finding(after.reason, after.message))
+        finding = Finding(after.reason, after.message)
+        if (before is None or before.reason != after.reason) and finding not in told:
+            told.append(finding)
     return told
 
 

@@ -157,15 +157,15 @@ class Child(_Struct):
     metadata: Meta
 
 
-class Input(_Struct):
-    """A Secret with an input, as it is read when it is needed; it is never kept."""
+class FullSecret(_Struct):
+    """A Secret with what is in it, read when it is needed and never kept."""
 
     metadata: Meta
     type: str = ""
     data: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Input({self.metadata.name!r})"
+        return f"FullSecret({self.metadata.name!r})"
 
 
 # --- Pod

@@ -82,7 +82,7 @@ def drain_seconds(world: World) -> float:
     meta, pod, since = world.conversation.metadata, world.pod, world.memory.pausing_since
     if meta.labels.installation is None or pod is None or not pod.is_ready or since is None:
         return 0.0
-    if meta.annotations.drained_pod == pod.metadata.uid:
+    if world.is_drained:
         return 0.0
     return max(0.0, since + DRAIN_SECONDS - world.clock)
 
@@ -134,6 +134,8 @@ def _plan_pod(world: World) -> Action | None:
         return _plan_start(world)
     if pod.is_terminating:
         return None
+    if world.is_drained:
+        return _delete_one(world, [pod])
     if pod.is_terminal:
         if status.last_restart_pod_uid != pod.metadata.uid:
             return RecordLoss(pod.metadata.uid, *explain_pod(pod, was_ready=False))
@@ -160,8 +162,9 @@ def _plan_configuration(world: World, pod: Pod) -> Action | None:
 
 
 def _loss_is_unrecorded(world: World) -> bool:
-    status = world.conversation.status
-    return status.pod_uid is not None and status.pod_uid != status.last_restart_pod_uid
+    status, marks = world.conversation.status, world.conversation.metadata.annotations
+    # One that was drained was meant to go, even if the pause was taken back before it went.
+    return status.pod_uid not in (None, status.last_restart_pod_uid, marks.drained_pod)
 
 
 def _key_loss(world: World) -> RecordLoss:

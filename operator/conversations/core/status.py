@@ -33,6 +33,9 @@ PROGRESS_SECONDS = 2.0
 """A state on the way is reported when it has lasted this long: a quick start is one write."""
 EMPTY_DIR = "emptyDir"
 MAX_MESSAGE = 1024
+_USED_UP = (
+    "The runtime pod was stopped for a pause that was taken back; a new one starts when it is gone."
+)
 _SAVING = "The pod stays, 30 s at most, until the manager that made it has saved its history."
 
 # What kubelet says of these changes with every try; the first words stay, or each try were a write.
@@ -114,6 +117,8 @@ def explain_readiness(world: World) -> Finding:
             Reason.SESSION_KEY_LOST,
             "The Secret with the session key was deleted; a new key is made when the old pod is gone.",
         )
+    if world.is_drained:
+        return Finding(Reason.WAITING_FOR_OLD_POD, _USED_UP)
     if pod is not None:
         finding = explain_pod(pod, was_ready=_was_ready(world, pod))
         is_up = finding.reason == Reason.RUNTIME_READY

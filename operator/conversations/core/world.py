@@ -91,6 +91,12 @@ class World:
         return next((pod for pod in self.owned_pods if pod.metadata.name == name), None)
 
     @property
+    def is_drained(self) -> bool:
+        """The pod's agent was stopped and its history saved, for a pause: it is of no more use."""
+        pod, meta = self.pod, self.conversation.metadata
+        return pod is not None and pod.metadata.uid == meta.annotations.drained_pod
+
+    @property
     def refusal(self) -> Refusal | None:
         """The refusal that still stands for what would be asked now."""
         refusal = self.memory.refusal

@@ -13,17 +13,27 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Any
 
+from conversations.api.labels import INPUT
 from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.cluster.workqueue import WorkQueue
+from conversations.controller.bootstrap import Bootstrapper
 from conversations.controller.caches import Caches, Key
+from conversations.controller.inputs import Inputs
 from conversations.controller.perform import Performer
 from conversations.controller.reconcile import Reconciler
 from conversations.controller.recorder import Recorder
 from conversations.core.errors import ApiRejected, ApiUnavailable, Conflict, ConversationError
 from conversations.core.observed import Template
 from tests.small_api.store import Refused
-from tests.unit.controller.simulated_world import EVENTS, NAME, NAMESPACE, Request, World
+from tests.unit.controller.simulated_world import (
+    EVENTS,
+    INPUTS,
+    NAME,
+    NAMESPACE,
+    Request,
+    World,
+)
 
 KEY = Key("Conversation", NAME)
 PATIENCE = 600
@@ -99,7 +109,7 @@ class _Connection:
     @asynccontextmanager
     async def stream(self, path: str, *, query: Any, **_: Any) -> AsyncIterator[Any]:
         watch = Watch(path, int(query["resourceVersion"]), query.get("labelSelector", ""))
-        self._operator.watches[path] = watch
+        self._operator.watches[path if watch.selector != INPUT else INPUTS] = watch
 
         async def lines() -> AsyncIterator[bytes]:
             while True:
@@ -128,7 +138,12 @@ class SimulatedOperator:
         self.queue: WorkQueue[Key] = WorkQueue()
         self.caches = Caches(connection, NAMESPACE, self.queue.add)
         kube = Kube(connection, NAMESPACE)
-        performer = Performer(kube, self.caches, Recorder(kube, NAMESPACE), resync_seconds=600)
+        bootstrapper = Bootstrapper(
+            kube, Inputs(kube, self.caches), self.queue.add, 600, world.tell
+        )
+        recorder = Recorder(kube, NAMESPACE)
+        performer = Performer(kube, self.caches, recorder, bootstrapper, resync_seconds=600)
+        self._bootstrapper = bootstrapper
         templates: Any = _Templates(world)
         self.reconciler = Reconciler(kube, self.caches, templates, self.queue, performer)
         self.reconciler.now = world.now
@@ -153,11 +168,19 @@ class SimulatedOperator:
         if request.word == "DELETE pods":
             assert looked, "rule 4: a pod deleted on the word of a cache"
         if request.word == "PATCH conversations":
+            self._mind_the_inputs(request.body["status"])
             lost = request.body["status"].get("lastRestartPodUID")
             pods = [p for p in self.world.pods if p["metadata"]["uid"] == lost]
             assert not any(self.world.is_well(p) for p in pods), "rule 1: a loss of what is there"
 
+    def _mind_the_inputs(self, status: Any) -> None:
+        ready = [c for c in status.get("conditions", []) if c["type"] == "Ready"]
+        run = status.get("initializedContainerID")
+        if run is not None and ready and ready[0]["status"] == "True":
+            assert run in self.world.told, "rule 7: Ready before the container was told its inputs"
+
     def die(self) -> None:
+        self._bootstrapper.cancel_all()
         for task in (self.task, self._running, self._getting):
             if task is not None:
                 task.cancel()
@@ -207,7 +230,7 @@ class SimulatedOperator:
     def deliver(self, path: str, limit: int = 1_000_000) -> bool:
         """Bring that watch forward by some events; whether there were any."""
         watch = self.watches[path]
-        news = list(self.world.store.changes(path, watch.position, watch.selector))[:limit]
+        news = list(self.world.store.changes(watch.path, watch.position, watch.selector))[:limit]
         for change in news:
             line = {"type": change.kind, "object": change.manifest}
             watch.lines.put_nowait(json.dumps(line).encode())

@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 
 from conversations.api.labels import CONVERSATION_UID, SESSION_KEY_HASH
 from conversations.cluster import paths
-from conversations.core.observed import Template
+from conversations.core.attempt import Outcome
+from conversations.core.declared import Declared
+from conversations.core.errors import RuntimeUnavailable
+from conversations.core.inputs import InputKind, build_input, document_data, input_hash
+from conversations.core.observed import Pod, Template
 from tests.small_api.store import Manifest, Refused, Store
 from tests.small_api.virtual_time import VirtualTimeLoop
 
@@ -15,6 +19,8 @@ NAME = "chat"
 CONVERSATIONS = paths.conversations(NAMESPACE)
 PODS = paths.core("pods", NAMESPACE)
 SECRETS = paths.core("secrets", NAMESPACE)
+INPUTS = f"{SECRETS}?inputs"
+"""The watch of the Secrets with inputs: of the same collection as the other."""
 CLAIMS = paths.core("persistentvolumeclaims", NAMESPACE)
 EVENTS = paths.core("events", NAMESPACE)
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -42,6 +48,8 @@ class World:
         self.template: Template | None = template
         self.store = Store()
         self.quota_is_full = False
+        self.runtime_answers = True
+        self.told: dict[str, int] = {}
         self.writes: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=100)
 
@@ -86,6 +94,35 @@ class World:
         pod = self.store.get(PODS, name)
         return bool((pod.get("spec") or {}).get("nodeName")) and not is_terminal(pod)
 
+    # --- whoever starts conversations, and what runs in the pod
+
+    def write_input(self, kind: InputKind, content: int) -> str:
+        """As the client does: what belongs to a predecessor goes first."""
+        secret = build_input(NAME, kind, document_data({"settings": content}))
+        name = secret["metadata"]["name"]
+        old = self.store.objects.get((SECRETS, name))
+        conversation = self.conversation
+        uid = None if conversation is None else conversation["metadata"]["uid"]
+        owners = [] if old is None else old["metadata"].get("ownerReferences") or []
+        if any(owner["uid"] != uid for owner in owners):
+            self.store.remove(SECRETS, name)
+            old = None
+        if old is None:
+            self.store.create(SECRETS, secret)
+        elif kind is not InputKind.FIRST:
+            annotations = secret["metadata"]["annotations"]
+            self.store.change(
+                SECRETS, name, data=secret["data"], metadata={"annotations": annotations}
+            )
+        return input_hash(self.store.get(SECRETS, name)["data"])
+
+    async def tell(self, pod: Pod, key: str, declared: Declared) -> Outcome:
+        if not self.runtime_answers:
+            raise RuntimeUnavailable("so the test wants")
+        assert declared.first is not None and declared.settings is not None
+        self.told[pod.run] = declared.settings["settings"]
+        return Outcome(configured=True, told=True)
+
     # --- kubelet, scheduler, garbage collector
 
     def run_pod(self, name: str) -> None:
@@ -93,9 +130,16 @@ class World:
             "phase": "Running",
             "podIP": "10.0.0.9",
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "runtime", "ready": True, "state": {"running": {}}}],
+            "containerStatuses": [_container(0)],
         }
         self.store.change(PODS, name, spec={"nodeName": "node-1"}, status=status)
+
+    def restart_container(self, name: str) -> None:
+        """What was told to its process is gone with it."""
+        statuses = (self.store.get(PODS, name).get("status") or {}).get("containerStatuses")
+        if statuses:
+            again = _container(statuses[0]["restartCount"] + 1)
+            self.store.change(PODS, name, status={"containerStatuses": [again]})
 
     def collect_garbage(self) -> None:
         owners = {m["metadata"]["uid"] for m in self.store.list(CONVERSATIONS)}
@@ -127,6 +171,11 @@ class World:
 
     def _can_run(self, pod: Manifest) -> bool:
         return (SECRETS, pod["metadata"]["name"]) in self.store.objects
+
+
+def _container(restarts: int) -> Manifest:
+    running: Manifest = {"running": {}}
+    return {"name": "runtime", "ready": True, "restartCount": restarts, "state": running}
 
 
 def is_terminal(pod: Manifest) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -16,12 +17,15 @@ from hypothesis.stateful import (
 )
 
 from conversations.api.labels import SESSION_KEY_HASH
+from conversations.core.inputs import InputKind, input_hash
+from conversations.core.observed import Pod
 from conversations.core.restarts import RESTART_LIMIT
 from tests.small_api.virtual_time import VirtualTimeLoop
 from tests.unit.controller.simulated_operator import Fate, SimulatedOperator, come_to_rest
 from tests.unit.controller.simulated_world import (
     CLAIMS,
     CONVERSATIONS,
+    INPUTS,
     NAME,
     PODS,
     SECRETS,
@@ -45,10 +49,14 @@ class Simulation(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.operators: list[SimulatedOperator] = []
 
-    @initialize(workspace=st.sampled_from(sorted(WORKSPACES)), two=st.booleans())
-    def begin(self, workspace: str, two: bool) -> None:
-        self.workspace = workspace
-        self.world = World(self.loop, a_template(workspace=WORKSPACES[workspace]))
+    @initialize(
+        workspace=st.sampled_from(sorted(WORKSPACES)), two=st.booleans(), inputs=st.booleans()
+    )
+    def begin(self, workspace: str, two: bool, inputs: bool) -> None:
+        self.workspace, self.with_inputs = workspace, inputs
+        protocol = "OpenHandsV0" if inputs else "AgentServer"
+        template = a_template(workspace=WORKSPACES[workspace], protocol=protocol)
+        self.world = World(self.loop, template)
         self.operators = [self.new_operator() for _ in range(1 + two)]
         self.create()
 
@@ -59,8 +67,11 @@ class Simulation(RuleBasedStateMachine):
         return self.operators[who % len(self.operators)]
 
     def create(self) -> None:
-        body = {"metadata": {"name": NAME}, "spec": {"mode": "Running"}}
-        self.world.store.create(CONVERSATIONS, body)
+        spec: dict[str, Any] = {"mode": "Running"}
+        if self.with_inputs:
+            kinds = (InputKind.FIRST, InputKind.SETTINGS)
+            spec["inputs"] = {kind: self.world.write_input(kind, 0) for kind in kinds}
+        self.world.store.create(CONVERSATIONS, {"metadata": {"name": NAME}, "spec": spec})
 
     # --- operators
 
@@ -81,7 +92,11 @@ class Simulation(RuleBasedStateMachine):
         for _ in range(steps):
             operator.step()
 
-    @rule(who=WHO, path=st.sampled_from([CONVERSATIONS, PODS, SECRETS]), count=st.integers(1, 3))
+    @rule(
+        who=WHO,
+        path=st.sampled_from([CONVERSATIONS, PODS, SECRETS, INPUTS]),
+        count=st.integers(1, 3),
+    )
     def news(self, who: int, path: str, count: int) -> None:
         self.operator(who).deliver(path, count)
 
@@ -114,6 +129,17 @@ class Simulation(RuleBasedStateMachine):
     def change_env(self, value: str) -> None:
         env = [{"name": "A", "value": value}]
         self.world.store.change(CONVERSATIONS, NAME, spec={"env": env})
+
+    @precondition(lambda self: self.with_inputs and self.world.conversation is not None)
+    @rule(content=st.integers(0, 2), crashes=st.booleans())
+    def change_settings(self, content: int, crashes: bool) -> None:
+        named = self.world.write_input(InputKind.SETTINGS, content)
+        if not crashes:
+            self.world.store.change(CONVERSATIONS, NAME, spec={"inputs": {"settings": named}})
+
+    @rule(answers=st.booleans())
+    def runtime(self, answers: bool) -> None:
+        self.world.runtime_answers = answers
 
     @precondition(lambda self: self.world.conversation is not None)
     @rule()
@@ -149,13 +175,15 @@ class Simulation(RuleBasedStateMachine):
     @precondition(lambda self: self.world.pods)
     @rule(
         data=st.data(),
-        what=st.sampled_from(["runs", "fails", "vanishes", "is deleted", "is gone"]),
+        what=st.sampled_from(["runs", "restarts", "fails", "vanishes", "is deleted", "is gone"]),
     )
     def pod(self, data: st.DataObject, what: str) -> None:
         pod = data.draw(st.sampled_from(self.world.pods))
         name, store = pod["metadata"]["name"], self.world.store
         if what == "runs" and not is_terminal(pod):
             self.world.run_pod(name)
+        elif what == "restarts":
+            self.world.restart_container(name)
         elif what == "fails":
             store.change(PODS, name, status={"phase": "Failed", "reason": "Evicted"})
         elif what == "vanishes" or (what == "is gone" and "deletionTimestamp" in pod["metadata"]):
@@ -190,11 +218,15 @@ class Simulation(RuleBasedStateMachine):
 
     def ends_well(self) -> None:
         """Once everybody lets it, the conversation becomes what its spec says, and rests there."""
-        self.world.quota_is_full = False
+        self.world.quota_is_full, self.world.runtime_answers = False, True
+        if self.with_inputs and self.world.conversation is not None:
+            self.start_again()
         come_to_rest(self.world, self.operators, seconds=3600)
         conversation = self.world.conversation
         if conversation is None:
-            left = [*self.world.pods, *self.secrets, *self.world.store.list(CLAIMS)]
+            # An input that nobody had adopted yet is swept, an hour later.
+            owned = [s for s in self.secrets if s["metadata"].get("ownerReferences")]
+            left = [*self.world.pods, *owned, *self.world.store.list(CLAIMS)]
             assert not left, "children outlive their owner"
         else:
             self.matches_its_spec(conversation)
@@ -203,6 +235,14 @@ class Simulation(RuleBasedStateMachine):
             operator.relist()
         come_to_rest(self.world, self.operators, seconds=3600)
         assert not self.world.writes, f"writes at rest: {dict(self.world.writes)}"
+
+    def start_again(self) -> None:
+        """What is missing is written by whoever starts the conversation again."""
+        first = self.world.write_input(InputKind.FIRST, 0)
+        conversation = self.world.conversation
+        assert conversation is not None and conversation["spec"]["inputs"]["first"] == first
+        named = self.world.write_input(InputKind.SETTINGS, 7)
+        self.world.store.change(CONVERSATIONS, NAME, spec={"inputs": {"settings": named}})
 
     def matches_its_spec(self, conversation: Any) -> None:
         status = conversation.get("status") or {}
@@ -219,11 +259,23 @@ class Simulation(RuleBasedStateMachine):
             return
         assert ready["status"] == "True", (ready, len(pods))
         (pod,) = pods
+        if self.with_inputs:
+            self.was_told(pod, status)
         secret = self.world.secret_of(uid)
         assert secret is not None
         key_hash = secret["metadata"]["annotations"][SESSION_KEY_HASH]
         assert pod["metadata"]["annotations"][SESSION_KEY_HASH] == key_hash
         assert (status["podUID"], status["sessionKeyHash"]) == (pod["metadata"]["uid"], key_hash)
+
+    def was_told(self, pod: Any, status: Any) -> None:
+        run = msgspec.convert(pod, Pod).run
+        assert status["initializedContainerID"] == run
+        settings = self.world.store.get(SECRETS, f"{NAME}.settings")
+        configured = next(c for c in status["conditions"] if c["type"] == "Configured")
+        assert configured["status"] == "True"
+        is_newest = self.world.told[run] == 7
+        assert (status["appliedSettings"] == input_hash(settings["data"])) == is_newest
+        assert configured["reason"] == ("InputsApplied" if is_newest else "SettingsChanged")
 
 
 TestSimulation = pytest.mark.timeout(240)(Simulation.TestCase)
