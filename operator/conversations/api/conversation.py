@@ -159,6 +159,15 @@ class ConversationSpec(ApiModel):
             },
         ),
     ]
+    resource_factor: Annotated[
+        int,
+        Field(
+            default=1,
+            json_schema_extra={"enum": [1, 2, 4, 8]},
+            description="How many times the template's CPU, memory and ephemeral storage the runtime container gets: 1, 2, 4 or 8.  "
+            "A change acts at the next start.",
+        ),
+    ]
     inputs: Annotated[
         Inputs,
         Field(

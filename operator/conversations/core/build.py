@@ -15,10 +15,12 @@ from conversations.core.inputs import InputKind, input_name
 from conversations.core.names import children_name
 from conversations.core.observed import Conversation, Template
 from conversations.core.protocol import runtime_env, runtime_memory, runtime_probes
+from conversations.core.quantities import times
 
 Manifest = dict[str, Any]
 
 TMP_VOLUME = "tmp"
+_MULTIPLIED = {"cpu", "memory", "ephemeral-storage"}
 
 
 def build_secret(conversation: Conversation, session_key: str, runtime_secret_key: str) -> Manifest:
@@ -93,6 +95,8 @@ def desired_hash(conversation: Conversation, template: Template) -> str:
     )
     if conversation.spec.inputs.env is not None:
         made_from += (conversation.spec.inputs.env,)
+    if conversation.spec.resource_factor != 1:
+        made_from += (conversation.spec.resource_factor,)
     return sha256(msgspec.json.encode(made_from)).hexdigest()[:16]
 
 
@@ -156,6 +160,13 @@ def _complete_runtime(container: Manifest, conversation: Conversation, template:
     for probe, definition in runtime_probes(template.spec).items():
         container.setdefault(probe, definition)
     harden_container(container, runtime_memory(template.spec, container["env"]))
+    _multiply(container["resources"], conversation.spec.resource_factor)
+
+
+def _multiply(resources: Manifest, factor: int) -> None:
+    for amounts in (resources["requests"], resources["limits"]):
+        for name in _MULTIPLIED & amounts.keys():
+            amounts[name] = times(amounts[name], factor) if factor != 1 else amounts[name]
 
 
 def _with_runtime_port(ports: list[Manifest], port: int) -> list[Manifest]:

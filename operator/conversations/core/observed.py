@@ -96,6 +96,7 @@ class Spec(_Struct):
     mode: str = "Running"
     image: str | None = None
     env: list[EnvVar] = []
+    resource_factor: int = 1
     inputs: Inputs = NO_INPUTS
 
 
