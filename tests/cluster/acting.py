@@ -73,3 +73,14 @@ async def give_pod(api: Api, target: Conversation, url: str) -> dict[str, str]:
     seen = {"phase": "Running", "podIP": place.hostname, "conditions": [ready]}
     await api.patch("pods/status", name, {"status": seen | {"podIPs": [{"ip": place.hostname}]}})
     return {"podName": name, "podUID": pod["metadata"]["uid"], "url": url}
+
+
+def owner_reference(owner: Manifest) -> Manifest:
+    """What ties a child to a Conversation."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": CONVERSATION_KIND,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+    }

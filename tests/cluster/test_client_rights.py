@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from conversations.client import Conversations, InvalidRequest, RuntimeUnavailable
+from conversations.client import Conversations, Inputs, InvalidRequest, RuntimeUnavailable
 from conversations.cluster.permissions import CLIENT_RULES, PORT_FORWARD_RULES
-from tests.cluster.acting import give_key, give_pod, report_ready
+from conversations.core.inputs import InputKind, build_input, document_data
+from tests.cluster.acting import give_key, give_pod, owner_reference, report_ready
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
 from tests.rig.kubectl import find_binary
+from tests.rig.manifests import a_conversation
 from tests.rig.proxy import open_proxy
 from tests.rig.record import flatten_rules
 
@@ -22,6 +24,7 @@ async def test_the_record_equals_the_role(api: Api, tmp_path: Path) -> None:
         async with Conversations(kubeconfig=kubeconfig, access="direct") as client:
             started = await client.start("s")
             assert await client.start("s") == started
+            await meet_an_input_of_a_predecessor(api, client)
             await client.pause("s", wait=False)
             resumed = await client.resume("s")
             key_hash = await give_key(api, started, "key")
@@ -34,6 +37,16 @@ async def test_the_record_equals_the_role(api: Api, tmp_path: Path) -> None:
         refused = [entry for entry in proxy.record.entries if entry.status in (401, 403)]
         assert refused == []
         assert proxy.record.granted_rules() == flatten_rules(CLIENT_RULES)
+
+
+async def meet_an_input_of_a_predecessor(api: Api, client: Conversations) -> None:
+    # An owner that lives: the garbage collector would be faster than the client.
+    owner = await api.create("conversations", a_conversation("owner", mode="Paused"))
+    left = build_input("t", InputKind.SETTINGS, document_data({"a": "left"}))
+    left["metadata"]["ownerReferences"] = [owner_reference(owner)]
+    await api.create("secrets", left)
+    await client.start("t", inputs=Inputs(settings={"a": "old"}))
+    await client.resume("t", inputs=Inputs(settings={"a": "new"}))
 
 
 async def test_a_tunnel_leads_to_the_right_pod_or_nowhere(api: Api, tmp_path: Path) -> None:

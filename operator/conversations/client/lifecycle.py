@@ -20,6 +20,9 @@ LOOK_AGAIN_SECONDS = 30.0
 GONE_SECONDS = 2.0
 """The same for a predecessor's end, which the watch may not tell: few wait for one, and not long."""
 
+AT_NEXT_START = {"image": None, "resourceFactor": 1}
+"""What a resume brings along, and what it is where nothing is said."""
+
 WhyNot = Callable[[Conversation], str | None]
 
 
@@ -31,7 +34,7 @@ class Wish:
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Packed = field(default_factory=dict, repr=False)
     resumes: bool = False
-    """A paused one is to run again, with the image of the spec."""
+    """A paused one is to run again, with image and size of the spec."""
 
 
 class Lifecycle:
@@ -144,8 +147,9 @@ class Lifecycle:
         changes: dict[str, Any] = {}
         if wish.resumes and existing.spec.get("mode", "Running") == "Paused":
             changes["mode"] = "Running"
-            if existing.spec.get("image") != wish.spec.get("image"):
-                changes["image"] = wish.spec.get("image")
+            for name, default in AT_NEXT_START.items():
+                if existing.spec.get(name, default) != wish.spec.get(name, default):
+                    changes[name] = wish.spec.get(name)
         return await self._change(existing, changes, wish.inputs, until)
 
     async def _change(

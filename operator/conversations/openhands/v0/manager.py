@@ -17,8 +17,7 @@ from openhands.utils.import_utils import get_impl
 from conversations.openhands.v0.config import ManagerSettings
 from conversations.openhands.v0.documents import Order
 from conversations.openhands.v0.parts import ManagerParts, Server
-from conversations.openhands.v0.refusals import UNSUPPORTED, Unsupported, refusals
-from conversations.openhands.v0.sids import check_sid
+from conversations.openhands.v0.refusals import UNSUPPORTED, Unsupported, checked, refusals
 from conversations.openhands.v0.statuses import RUNNING_SET, compute_loop_status
 
 EVENT_SECONDS = 30.0
@@ -68,7 +67,7 @@ class KubernetesConversationManager(ConversationManager):
 
     async def is_agent_loop_running(self, sid: str) -> bool:
         """Whether it runs or is on its way, from the watch alone."""
-        found = self._parts.installation.find(check_sid(sid))
+        found = self._parts.installation.find(checked(sid))
         return found is not None and compute_loop_status(found) in RUNNING_SET
 
     async def get_running_agent_loops(
@@ -111,42 +110,42 @@ class KubernetesConversationManager(ConversationManager):
         """
         Ask for it to run, whether it is new, paused, or running already.
 
-        StartRefused, a ValueError and an HTTPException, says why it cannot be asked for.
+        Refused, a ValueError and an HTTPException, says why it cannot be asked for.
         """
-        order = Order(check_sid(sid), user_id or None, settings, initial_user_msg, replay_json)
+        order = Order(checked(sid), user_id or None, settings, initial_user_msg, replay_json)
         with refusals():
             started = await self._parts.starter.start(order)
         return self._parts.infos.build(started)
 
     async def close_session(self, sid: str) -> None:
         """Stop the agent, save its history, then pause or delete by policy, within a bound."""
-        await self._parts.closing.close(check_sid(sid))
+        await self._parts.closing.close(checked(sid))
 
     # --- its runtime
 
     async def list_files(self, sid: str, path: str | None = None) -> list[str]:
         """The nested server's list; ValueError unless it is running."""
-        return await self._parts.files.list_files(check_sid(sid), path)
+        return await self._parts.files.list_files(checked(sid), path)
 
     async def select_file(self, sid: str, file: str) -> tuple[str | None, str | None]:
         """(content, None) or (None, why not); ValueError unless it is running."""
-        return await self._parts.files.select_file(check_sid(sid), file)
+        return await self._parts.files.select_file(checked(sid), file)
 
     async def upload_files(
         self, sid: str, files: list[tuple[str, bytes]]
     ) -> tuple[list[str], list[dict[str, str]]]:
         """(uploaded, skipped with reasons); ValueError unless it is running."""
-        return await self._parts.files.upload_files(check_sid(sid), files)
+        return await self._parts.files.upload_files(checked(sid), files)
 
     async def send_event_to_conversation(self, sid: str, data: dict[str, Any]) -> None:
         """Hand an event to the agent; ValueError unless it is running."""
-        async with self._parts.installation.runtime(check_sid(sid), EVENT_SECONDS) as server:
+        async with self._parts.installation.runtime(checked(sid), EVENT_SECONDS) as server:
             await server.post_event(sid, data)
         self._parts.mirror.poke(sid)
 
     async def attach_to_conversation(self, sid: str, user_id: str | None = None) -> Any:
         """What the routes need of a ServerConversation; None, their 404, unless it is running."""
-        return await self._parts.attachments.attach(check_sid(sid), user_id)
+        return await self._parts.attachments.attach(checked(sid), user_id)
 
     async def detach_from_conversation(self, conversation: Any) -> None:
         """Nothing is held by having attached."""
@@ -157,13 +156,13 @@ class KubernetesConversationManager(ConversationManager):
         self, sid: str, connection_id: str, settings: Any, user_id: str | None
     ) -> Any:
         """Refuses the socket; a ValueError as well."""
-        raise Unsupported
+        raise Unsupported(UNSUPPORTED)
 
     async def send_to_event_stream(self, connection_id: str, data: dict[str, Any]) -> None:
-        raise Unsupported
+        raise Unsupported(UNSUPPORTED)
 
     async def disconnect_from_session(self, connection_id: str) -> None:
-        raise Unsupported
+        raise Unsupported(UNSUPPORTED)
 
     def get_agent_session(self, sid: str) -> Any:
         raise ValueError(UNSUPPORTED)

@@ -51,11 +51,15 @@ class Starter:
         return await self._installation.start(order.sid, self._build_spec(order), inputs)
 
     def _build_spec(self, order: Order) -> dict[str, Any]:
-        spec = {"sessionID": order.sid, "template": self._installation.settings.template}
+        template = self._installation.settings.template
+        spec: dict[str, Any] = {"sessionID": order.sid, "template": template}
         if order.user_id:
             spec["user"] = order.user_id
         if image := getattr(order.settings, "sandbox_runtime_container_image", None):
             spec["image"] = image
+        factor = getattr(order.settings, "remote_runtime_resource_factor", None)
+        if factor not in (None, 1):
+            spec["resourceFactor"] = factor
         return spec
 
     async def _own_mcp_config(self, order: Order) -> dict[str, Any] | None:
