@@ -163,7 +163,11 @@ class ConversationSpec(ApiModel):
         int,
         Field(
             default=1,
-            json_schema_extra={"enum": [1, 2, 4, 8]},
+            ge=1,
+            le=8,
+            json_schema_extra=rules(
+                ("self in [1, 2, 4, 8]", "spec.resourceFactor is 1, 2, 4 or 8"),
+            ),
             description="How many times the template's CPU, memory and ephemeral storage the runtime container gets: 1, 2, 4 or 8.  "
             "A change acts at the next start.",
         ),
