@@ -3,21 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
-from yarl import URL
 
 from conversations.openhands.v0 import files as files_module
 from tests.openhands.rig.asking import run
 from tests.openhands.rig.kubelet import Kubelet
 from tests.openhands.rig.nested import HTML, Answer, Nested, half_a_body, nothing, say, say_after
-from tests.openhands.rig.outer import Outer, Servers
+from tests.openhands.rig.outer import Outer
 from tests.openhands.rig.routes import open_routes
-from tests.rig.api import Api
 
 KINDS = ("list-files", "select-file", "upload-files")
 ODD_NAMES = [
@@ -53,16 +50,12 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-async def shared(
-    kubeconfig: Path, kubelet: Kubelet, api: Api, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Running]:
+async def shared(module_outer: Outer, kubelet: Kubelet) -> AsyncIterator[Running]:
     """One conversation for all of this file."""
     sid = "files-of-one"
-    folder = tmp_path_factory.mktemp("files")
-    async with Servers(kubeconfig, api.namespace, folder, "files").open() as outer:
-        await run(outer, sid)
-        async with open_routes(outer.manager) as routes:
-            yield Running(sid, kubelet.nested(sid), outer, routes)
+    await run(module_outer, sid)
+    async with open_routes(module_outer.manager) as routes:
+        yield Running(sid, kubelet.nested(sid), module_outer, routes)
 
 
 @pytest.fixture
@@ -166,14 +159,14 @@ async def test_f2_f3_f4_too_slow_is_504(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_f2_f3_f4_nobody_listening_is_502(running: Running, kind: str) -> None:
-    nested, url = running.nested, URL(running.nested.url)
-    assert url.host and url.port
-    await nested.stop()
+async def test_f2_f3_f4_nobody_listening_is_502(
+    running: Running, kubelet: Kubelet, kind: str
+) -> None:
+    await kubelet.unplug(running.sid)
     try:
         answer = await running.ask(kind)
     finally:
-        await nested.start(url.host, url.port, nested.key)
+        await kubelet.plug(running.sid)
     assert answer.status_code == 502
     assert answer.json() == {"error": "Unable to connect to runtime"}
     assert (await running.ask("list-files")).status_code == 200

@@ -7,11 +7,13 @@ manager, the mirror and the file methods call.  The real one is used where its o
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartParser
 
 Json = Any
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -109,8 +111,15 @@ class Nested:
             },
             **fields,
         }
+        if "observation" in fields:
+            del event["action"], event["args"]
         self.volume.events.append(event)
         return event
+
+    def report_state(self, state: str) -> None:
+        """What the event stream tells of the agent's state."""
+        extras = {"agent_state": state, "reason": ""}
+        self.add_event("environment", observation="agent_state_changed", content="", extras=extras)
 
     def say(self, content: str, image_urls: list[str] | None = None) -> None:
         """A message of the user's."""
@@ -150,6 +159,7 @@ class Nested:
     def _route(self, router: web.UrlDispatcher) -> None:
         talk = "/api/conversations/{sid}"
         router.add_get("/alive", self._alive)
+        router.add_get("/api/options/security-analyzers", self._get_analyzers)
         router.add_get("/api/settings", self._get_settings)
         router.add_post("/api/settings", self._post_settings)
         router.add_post("/api/add-git-providers", self._post_providers)
@@ -183,6 +193,9 @@ class Nested:
 
     async def _alive(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
+
+    async def _get_analyzers(self, request: web.Request) -> web.Response:
+        return web.json_response(["invariant"])
 
     async def _get_settings(self, request: web.Request) -> web.Response:
         if self.settings is None:
@@ -247,10 +260,14 @@ class Nested:
         self.status = "STARTING"
 
         async def begin() -> None:
+            self.report_state("loading")
             await asyncio.sleep(self.seconds_starting)
             self.status = "RUNNING"
             if message is not None:
                 self.say(message, image_urls)
+            state = "awaiting_user_input" if message is None else "running"
+            args = {"agent_state": state, "thought": ""}
+            self.add_event("environment", action="change_agent_state", args=args)
 
         self._loop = asyncio.create_task(begin())
 
@@ -310,11 +327,16 @@ class Nested:
             return web.json_response({"error": words}, status=415)
 
     async def _upload_files(self, request: web.Request) -> web.Response:
+        async def body() -> AsyncIterator[bytes]:
+            yield await request.read()
+
+        # The parser of the real one.
+        parser = MultiPartParser(Headers(dict(request.headers)), body(), max_part_size=2**30)
         uploaded = []
-        async for part in await request.multipart():
-            name = getattr(part, "filename", None) or ""
-            self.volume.files[name] = bytes(await part.read())  # type: ignore[union-attr]
-            uploaded.append(name)
+        for file in (await parser.parse()).getlist("files"):
+            assert isinstance(file, UploadFile)
+            self.volume.files[file.filename or ""] = await file.read()
+            uploaded.append(file.filename)
         return web.json_response({"uploaded_files": uploaded, "skipped_files": []})
 
 

@@ -21,7 +21,7 @@ MAX_ROUNDS = 1000
 class Deleting(Protocol):
     """What is needed of the installation."""
 
-    def find(self, sid: str) -> Watched | None: ...
+    async def find_live(self, sid: str) -> Watched | None: ...
     async def delete(self, sid: str) -> None: ...
 
 
@@ -43,7 +43,7 @@ class Deletion:
         name somebody else's files.
         """
         check_sid(sid)
-        known = self._installation.find(sid)
+        known = await self._installation.find_live(sid)
         users = {known.user if known else None, await self._metadata_user(sid)} - {None}
         await self._installation.delete(sid)
         # A page of events under way would otherwise be written behind the deletion's back.

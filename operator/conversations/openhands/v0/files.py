@@ -69,7 +69,7 @@ class NestedFiles:
         if response.status_code != 200:
             raise refused(response)
         answer = read_json(response)
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or not answer.keys() & {"uploaded_files", "skipped_files"}:
             raise nonsense()
         uploaded, skipped = answer.get("uploaded_files", []), answer.get("skipped_files", [])
         if not (isinstance(uploaded, list) and is_text(*uploaded) and _are_skipped(skipped)):

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
-from urllib.parse import quote
 
 import httpx
 
@@ -21,40 +20,22 @@ from conversations.core.errors import (
     RuntimeUnavailable,
     Unauthorized,
 )
+from conversations.core.nested import conversation_path
+from conversations.runtime.openhands_v0 import OpenHandsV0
+from conversations.runtime.v0_http import TooLarge
 
 BAD_GATEWAY = 502
+MAX_BYTES = 64 * 1024 * 1024
+"""A text file of this size is the largest that is shown."""
 
 Upload = tuple[str, tuple[str, BinaryIO, str]]
 """Field, then name, content and type: what httpx makes multipart of."""
 
 
-class Nested(Protocol):
-    """What is needed of runtime.openhands_v0.OpenHandsV0: one pod, its key, answers of bounded size."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        files: Sequence[Upload] | None = None,
-        timeout_seconds: float,
-    ) -> httpx.Response: ...
-
-    def stream(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        timeout_seconds: float,
-    ) -> AbstractAsyncContextManager[httpx.Response]: ...
-
-
 class Runtimes(Protocol):
     """What is needed of the installation."""
 
-    def runtime(self, sid: str, seconds: float) -> AbstractAsyncContextManager[Nested]:
+    def runtime(self, sid: str, seconds: float) -> AbstractAsyncContextManager[OpenHandsV0]:
         """The server of a Ready conversation; ValueError if it is not, or another error of ours."""
 
 
@@ -75,7 +56,7 @@ class Call:
 
     @property
     def path(self) -> str:
-        return f"/api/conversations/{quote(self.sid, safe='')}/{self.name}"
+        return conversation_path(self.sid, self.name)
 
 
 class NestedServers:
@@ -94,6 +75,7 @@ class NestedServers:
                     params=call.params,
                     files=call.files,
                     timeout_seconds=call.seconds,
+                    max_bytes=MAX_BYTES,
                 )
             _check_key(response)
             return response
@@ -110,7 +92,7 @@ class NestedServers:
                     yield response
 
     @asynccontextmanager
-    async def _opened(self, call: Call) -> AsyncIterator[Nested]:
+    async def _opened(self, call: Call) -> AsyncIterator[OpenHandsV0]:
         with _as_the_routes_expect(call):
             async with self._runtimes.runtime(call.sid, call.seconds) as nested:
                 yield nested
@@ -138,6 +120,8 @@ def _bare(error: httpx.HTTPError) -> httpx.HTTPError:
         return _silent()
     if isinstance(error, httpx.ConnectError):
         return httpx.ConnectError("the runtime does not accept connections")
+    if isinstance(error, TooLarge):
+        return failure(BAD_GATEWAY, f"the runtime's answer is larger than {MAX_BYTES} bytes")
     return failure(BAD_GATEWAY, f"the connection to the runtime broke: {type(error).__name__}")
 
 
