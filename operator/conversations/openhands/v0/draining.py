@@ -41,9 +41,12 @@ class Installation(Protocol):
 class Drainer:
     """Drains each pod once at a time, however many ask."""
 
-    def __init__(self, installation: Installation, mirror: Mirror) -> None:
+    def __init__(
+        self, installation: Installation, mirror: Mirror, *, seconds: float = DRAIN_SECONDS
+    ) -> None:
         self._installation = installation
         self._mirror = mirror
+        self._seconds = seconds
         self._drains: dict[str, asyncio.Task[None]] = {}
         self._is_open = False
 
@@ -64,13 +67,13 @@ class Drainer:
 
     async def drain(self, watched: Watched) -> None:
         """
-        Return when the history of its pod is saved, or after 20 s whatever the pod does.
+        Return when the history of its pod is saved, or in due time whatever the pod does.
 
         Its mode is Paused, and the caller knows that the agent may stop.  What is not saved by then
         is tried further in the background, for as long as the operator keeps the pod.
         """
         if (drain := self._begin(watched)) is not None:
-            await asyncio.wait({drain}, timeout=DRAIN_SECONDS)
+            await asyncio.wait({drain}, timeout=self._seconds)
 
     def _look(self, _: Watched | None, new: Watched | None) -> None:
         # A pause that may yet be refused comes again, with the operator's verdict.
@@ -103,7 +106,7 @@ class Drainer:
         watched = self._installation.find(sid)
         if watched is None or not needs_drain(watched, pod_uid):
             return  # The pod is gone, another server was quicker, or the pause is taken back.
-        async with self._installation.draining_runtime(watched, DRAIN_SECONDS) as nested:
+        async with self._installation.draining_runtime(watched, self._seconds) as nested:
             await self._stop_agent(sid, nested)
             await self._mirror.catch_up(watched, nested)
         await self._installation.mark_drained(watched, pod_uid)

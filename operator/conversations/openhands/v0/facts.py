@@ -1,6 +1,5 @@
 """What events say about a conversation as a whole: its last change, its cost, its branch.  Pure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -84,4 +83,4 @@ def _uses_git(event: Mapping[str, Any]) -> bool:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and 0 <= value <= MAX_TOKENS
+    return 0 <= value <= MAX_TOKENS
