@@ -9,13 +9,14 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conversations.api.labels import INSTALLATION
 from conversations.cluster.permissions import CLIENT_RULES
 from tests.openhands.rig.kubelet import Kubelet, run_kubelet
-from tests.openhands.rig.outer import LogText, Outer, Servers
+from tests.openhands.rig.outer import WRITTEN_SECRETS, LogText, Outer, Servers
 from tests.openhands.rig.templates import create_templates
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
@@ -46,6 +47,10 @@ async def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> A
         await operator.start()
         await create_templates(world.api)
         yield world
+        said = operator.log_text()
+        assert not [word for word in WRITTEN_SECRETS if word in said], (
+            "the operator logged a secret"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +109,17 @@ async def servers(
     assert not [secret[:8] for secret in told if secret in log.text], "a secret was logged"
 
 
-async def check_no_tasks(before: set["asyncio.Task[object]"]) -> None:
-    """Tasks that were started since have ended, or end now."""
-    left = {t for t in asyncio.all_tasks() - before if t is not asyncio.current_task()}
+async def check_no_tasks(before: set["asyncio.Task[Any]"]) -> None:
+    """Tasks of ours that were started since have ended, or end now."""
+    left = {task for task in asyncio.all_tasks() - before if is_ours(task)}
     _, left = await asyncio.wait(left, timeout=5) if left else (set(), set())
     assert not left, f"a manager left tasks behind: {left}"
+
+
+def is_ours(task: "asyncio.Task[Any]") -> bool:
+    """What it runs is in the package under test; the rig's servers run in this loop, too."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "/conversations/" in code.co_filename
 
 
 @pytest.fixture(scope="module")

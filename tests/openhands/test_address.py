@@ -54,7 +54,7 @@ async def test_c07_browsers_get_the_public_url_and_we_use_the_pods(
         kubelet.nested(test_id).volume.files["a.txt"] = b"text"
         assert await outer.manager.list_files(test_id) == ["a.txt"]
         events = await asyncio.to_thread(list, info.event_store.search_events())
-        assert events == []
+        assert len(events) == len(kubelet.nested(test_id).volume.events)
 
 
 async def test_c08_the_event_store_has_the_key(
@@ -72,13 +72,15 @@ async def test_c08_it_reads_more_events_than_a_page_both_ways(
     outer: Outer, kubelet: Kubelet, test_id: str
 ) -> None:
     info = await run(outer, test_id)
+    nested = kubelet.nested(test_id)
     for _ in range(250):
-        kubelet.nested(test_id).add_event()
+        nested.add_event()
+    count = len(nested.volume.events)
 
     async def ids(**options: bool) -> list[int]:
         found = await asyncio.to_thread(list, info.event_store.search_events(**options))
         return [event.id for event in found]
 
-    assert await ids() == list(range(250))
-    assert await ids(reverse=True) == list(range(249, -1, -1))
-    assert (await asyncio.to_thread(info.event_store.get_latest_event)).id == 249
+    assert await ids() == list(range(count))
+    assert await ids(reverse=True) == list(range(count - 1, -1, -1))
+    assert (await asyncio.to_thread(info.event_store.get_latest_event)).id == count - 1

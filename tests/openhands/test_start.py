@@ -210,7 +210,7 @@ async def test_c05_replay_instructions_and_mcp_are_delivered(
     assert urls == ["http://mcp.example/x"]
 
 
-@pytest.mark.parametrize("field", ["llm_api_key", "search_api_key", "sandbox_api_key"])
+@pytest.mark.parametrize("field", ["llm_api_key", "search_api_key"])
 async def test_c06_keys_arrive_in_plain_text(
     outer: Outer, kubelet: Kubelet, test_id: str, field: str
 ) -> None:
@@ -219,6 +219,13 @@ async def test_c06_keys_arrive_in_plain_text(
     found: Mapping[str, Any] = kubelet.nested(test_id).settings
     assert found[field] == f"plain-{field}"
     assert "**" not in json.dumps(found)
+
+
+async def test_c06_the_key_to_other_sandboxes_stays_here(
+    outer: Outer, kubelet: Kubelet, test_id: str
+) -> None:
+    await run(outer, test_id, settings=some_settings(sandbox_api_key="plain"))
+    assert not kubelet.nested(test_id).settings.get("sandbox_api_key")
 
 
 async def test_c06_tokens_and_secrets_are_no_settings(

@@ -31,7 +31,9 @@ async def wait_status(
     return seen
 
 
-async def run(outer: Outer, sid: str, user: str | None = None, **options: Any) -> Any:
+async def run(
+    outer: Outer, sid: str, user: str | None = None, seconds: float = SECONDS, **options: Any
+) -> Any:
     """Start it and wait until it runs."""
     await outer.start(sid, user, **options)
-    return await wait_status(outer, sid, ConversationStatus.RUNNING)
+    return await wait_status(outer, sid, ConversationStatus.RUNNING, seconds)

@@ -32,6 +32,7 @@ class _Running:
     address: str
     port: int
     key: str
+    env: dict[str, str]
     nested: Nested
     restarts: int = 0
 
@@ -55,6 +56,10 @@ class Kubelet:
         if sid not in self._nested:
             self._nested[sid] = Nested(sid)
         return self._nested[sid]
+
+    def replace(self, sid: str, nested: Nested) -> None:
+        """Run that in the conversation's pods."""
+        self._nested[sid] = nested
 
     def hold(self, sid: str, status: Manifest | None = None) -> None:
         """Report that status of its next pods, or none, instead of running them."""
@@ -82,7 +87,7 @@ class Kubelet:
         await pod.nested.stop()
         pod.restarts += 1
         await self._report(pod, ready=False)
-        await pod.nested.start(pod.address, pod.port, pod.key)
+        await pod.nested.start(pod.address, pod.port, pod.key, pod.env)
         await self._report(pod, ready=True)
 
     async def report_status(self, sid: str, status: Manifest) -> None:
@@ -96,7 +101,7 @@ class Kubelet:
     async def plug(self, sid: str) -> None:
         """Somebody listens there again: a container that was never told anything."""
         pod = self._running(sid)
-        await pod.nested.start(pod.address, pod.port, pod.key)
+        await pod.nested.start(pod.address, pod.port, pod.key, pod.env)
 
     def _running(self, sid: str) -> _Running:
         return next(pod for pod in self._by_pod.values() if pod.nested.sid == sid)
@@ -145,7 +150,8 @@ class Kubelet:
 
     async def _run_pod(self, pod: Manifest, sid: str) -> None:
         container = next(c for c in pod["spec"]["containers"] if c["name"] == "runtime")
-        port = next(int(e["value"]) for e in container["env"] if e["name"] == "port")
+        env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+        port = int(env["port"])
         key = await self._key(pod["metadata"]["labels"][CONVERSATION_UID])
         self._number += 1
         address = f"{self._prefix}.{self._number}"
@@ -153,10 +159,10 @@ class Kubelet:
         if not any("persistentVolumeClaim" in v for v in pod["spec"].get("volumes", [])):
             nested.volume = Volume()
         running = _Running(
-            pod["metadata"]["uid"], pod["metadata"]["name"], address, port, key, nested
+            pod["metadata"]["uid"], pod["metadata"]["name"], address, port, key, env, nested
         )
         self._by_pod[running.uid] = running
-        await nested.start(address, port, key)
+        await nested.start(address, port, key, running.env)
         await self._report(running, ready=True)
 
     async def _key(self, conversation_uid: str) -> str:

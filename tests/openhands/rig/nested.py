@@ -7,7 +7,7 @@ manager, the mirror and the file methods call.  The real one is used where its o
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,8 +133,10 @@ class Nested:
 
     # --- what the kubelet does
 
-    async def start(self, address: str, port: int, key: str) -> None:
-        """A container with that key starts to listen."""
+    async def start(
+        self, address: str, port: int, key: str, env: Mapping[str, str] | None = None
+    ) -> None:
+        """A container with that key, and environment, starts to listen."""
         self.key = key
         self.url = f"http://{address}:{port}"
         # As the image's entry point does: an earlier container's settings are not this one's.

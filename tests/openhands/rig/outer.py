@@ -23,6 +23,8 @@ LLM_KEY = "llm-key-that-must-stay-secret"
 TOKEN = "provider-token-that-must-stay-secret"
 SECRET = "user-secret-that-must-stay-secret"
 
+WRITTEN_SECRETS = frozenset({LLM_KEY, TOKEN, SECRET})
+
 
 class Emitted(socketio.AsyncManager):  # type: ignore[misc]
     """What the server tells its browsers: (room, event, data)."""
@@ -110,7 +112,7 @@ class Servers:
     namespace: str
     folder: Path
     installation: str
-    secrets: set[str] = field(default_factory=lambda: {LLM_KEY, TOKEN, SECRET})
+    secrets: set[str] = field(default_factory=lambda: set(WRITTEN_SECRETS))
 
     @contextlib.asynccontextmanager
     async def open(
