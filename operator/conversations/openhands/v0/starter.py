@@ -17,7 +17,7 @@ from conversations.openhands.v0.documents import (
 )
 from conversations.openhands.v0.installation import Installation
 from conversations.openhands.v0.limits import UserLimit
-from conversations.openhands.v0.statuses import RUNNING_SET, compute_loop_status
+from conversations.openhands.v0.statuses import RUNNING_SET, compute_loop_status, is_given_up
 
 
 class Starter:
@@ -40,6 +40,9 @@ class Starter:
             if known is not None and compute_loop_status(known) in RUNNING_SET:
                 return await self._ask_for(order)
             async with self._limit.room_for(order.sid, order.user_id):
+                if known is not None and is_given_up(known):
+                    # Asked for again by a person: a pause makes the operator count anew.
+                    await self._installation.pause(known)
                 return await self._ask_for(order)
 
     async def _ask_for(self, order: Order) -> Watched:

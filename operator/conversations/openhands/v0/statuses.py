@@ -81,6 +81,11 @@ def is_pause_refused(watched: Watched) -> bool:
     return _is_decided(watched) and watched.reason(ConditionType.PAUSED) == Reason.PAUSE_REFUSED
 
 
+def is_given_up(watched: Watched) -> bool:
+    """Whether the operator replaces its pod no more until somebody asks for that."""
+    return watched.reason(ConditionType.READY) == Reason.RESTART_LIMIT_REACHED
+
+
 def may_drain(watched: Watched) -> bool:
     """
     Whether the agent may be stopped for a pause.
