@@ -80,11 +80,14 @@ class Talk:
     async def history_has(self, words: str, deadline_seconds: float = TURN_SECONDS) -> None:
         """Return once what an observation says is in the outer server's history."""
 
+        seen: list[Event] = []
+
         async def there() -> bool:
             await asyncio.sleep(LOOK_SECONDS)
-            return any(words in str(event) for event in await self.events() if _is_seen(event))
+            seen[:] = await self.events()
+            return any(words in str(event) for event in seen if "observation" in event)
 
-        await eventually(there, deadline_seconds, f"{words!r} in an observation")
+        await eventually(there, deadline_seconds, lambda: f"{words!r} in {_shortly(seen)}")
 
     async def stop(self) -> None:
         assert (await self.call("POST", "/stop"))["status"] == "ok"
@@ -105,8 +108,9 @@ async def say_hello(outer: Outer, words: str | None, user: str | None = None, **
     return Talk(outer, created["conversation_id"], user)
 
 
-def _is_seen(event: Event) -> bool:
-    return "observation" in event
+def _shortly(events: list[Event]) -> str:
+    """What happened last, for the message of a failed test."""
+    return "\n".join(str(event)[:600] for event in events[-6:])
 
 
 def _plain(info: Any) -> str:

@@ -57,7 +57,7 @@ async def test_rejected_without_egress_accepted_with(house: House, trusting: Out
     await let_runtimes_trust(house)
     accepted = await say_hello(trusting, None)
     await accepted.running()
-    configured = await condition(house, accepted, "Configured", "Configured")
+    configured = await condition(house, accepted, "Configured", "InputsApplied")
     assert configured["status"] == "True"
     await house.check_no_secret_is_seen(trusting)
     await accepted.delete()
