@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from conversations.cluster.permissions import OPERATOR_RULES
+from conversations.core.inputs import InputKind, build_input, document_data, input_hash
 from tests.rig.api import Api
 from tests.rig.cluster import Cluster
 from tests.rig.manifests import PERSISTENT, a_conversation, a_template
@@ -27,7 +28,8 @@ async def test_the_record_equals_the_role(cluster: Cluster, api: Api, tmp_path: 
     templates.mkdir()
     (templates / "default.yaml").write_text(yaml.safe_dump(a_template(workspace=PERSISTENT)))
     async with open_world(cluster, api, tmp_path) as world:
-        operator = await world.add_operator(lease=LEASE, templates_dir=str(templates))
+        sweeping = {"resync_seconds": "20", "orphan_seconds": "1"}
+        operator = await world.add_operator(lease=LEASE, templates_dir=str(templates), **sweeping)
         await operator.start()
         await wait_accepted(api, "default")
         await live_through_everything(world, operator)
@@ -49,6 +51,7 @@ async def live_through_everything(world: World, operator: Operator) -> None:
         await eventually(partial(scenario.is_done, api, before), 40, scenario.name)
     await eventually(partial(has_event, api), 20, "an Event")
     await meet_a_foreign_pod(api)
+    await adopt_and_sweep(api)
     assert await operator.terminate() == 0
     await operator.start()
     await wait_ready(api, "talk")
@@ -61,6 +64,22 @@ async def meet_a_foreign_pod(api: Api) -> None:
     await api.create("pods", pod)
     await api.patch("conversations", "taken", {"spec": {"mode": "Running"}})
     await wait_reason(api, "taken", "NameTaken")
+
+
+async def adopt_and_sweep(api: Api) -> None:
+    data = document_data({})
+    for name in ("told", "nobody"):
+        await api.create("secrets", build_input(name, InputKind.SETTINGS, data))
+    inputs = {"settings": input_hash(data)}
+    await api.create("conversations", a_conversation("told", inputs=inputs))
+    await wait_ready(api, "told")
+
+    async def is_done() -> bool:
+        mine = await api.get("secrets", "told.settings")
+        swept = await api.get("secrets", "nobody.settings") is None
+        return swept and mine is not None and "ownerReferences" in mine["metadata"]
+
+    await eventually(is_done, 60, "one input adopted, the other swept")
 
 
 async def pause_and_resume(api: Api) -> None:

@@ -27,9 +27,6 @@ from conversations.core.world import World
 
 logger = logging.getLogger(__name__)
 
-ORPHAN_AGE = timedelta(hours=1)
-"""Whoever writes an input and then crashes leaves it; whoever is slow gets this long."""
-
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = re.compile(RESERVED_ENV_PATTERN)
 
@@ -102,9 +99,13 @@ class Inputs:
             return
         self._caches.inputs.observe(owned)
 
-    async def sweep(self) -> None:
-        """Delete what nobody adopted in an hour and no Conversation waits for."""
-        limit = datetime.now(UTC) - ORPHAN_AGE
+    async def sweep(self, older_than: timedelta) -> None:
+        """
+        Delete what has no owner and no Conversation names.
+
+        Whoever writes an input and then crashes leaves it; whoever is slow gets `older_than`.
+        """
+        limit = datetime.now(UTC) - older_than
         for secret in list(self._caches.inputs.objects.values()):
             created = secret.metadata.creation_timestamp
             if secret.metadata.owner_references or created is None or created > limit:

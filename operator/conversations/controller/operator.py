@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from conversations.cluster.connection import Connection, backoff_sleep
@@ -211,7 +212,7 @@ class Operator:
 
     async def _sweep(self) -> None:
         try:
-            await self._inputs.sweep()
+            await self._inputs.sweep(timedelta(seconds=self._settings.orphan_seconds))
         except ConversationError as error:
             logger.warning("sweep of inputs: %s", error)
 

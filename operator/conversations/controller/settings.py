@@ -32,6 +32,8 @@ class Settings(BaseModel):
     """How many conversations are reconciled at the same time."""
     resync_seconds: Annotated[float, Field(default=600.0, gt=0)]
     """How often everything is looked at without a cause, and what was refused is tried again."""
+    orphan_seconds: Annotated[float, Field(default=3600.0, gt=0)]
+    """How long a Secret with inputs may wait for its Conversation before it is swept."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "plain"] = "json"
 
