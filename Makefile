@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 CACHE := $(or $(CONVERSATION_OPERATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/conversation-operator)
 KWOK_KUBECONFIG := $(CACHE)/run/kwok/admin.kubeconfig
 REAL_KUBECONFIG := $(CACHE)/run/real/admin.kubeconfig
+IMAGES := operator agent-server openhands-v0 openhands-server openhands-tests
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -50,12 +51,16 @@ contract: venv images ## Tests against real agent-server processes and HTTP serv
 cluster-tests: venv images kwok-up ## Tests on a real API server with fake nodes
 	$(PYTEST) tests/cluster
 
+.PHONY: openhands
+openhands: venv images kwok-up ## Tests of the ConversationManager with OpenHands 1.4, 1.5 and 1.6, in the test image's files
+	hack/in_image.py openhands-tests python -m tests.openhands
+
 .PHONY: e2e
 e2e: venv cluster-up load-images ## Tests with real pods
 	$(PYTEST) tests/e2e
 
 .PHONY: test
-test: check unit contract cluster-tests e2e ## Everything there is
+test: check unit contract cluster-tests openhands e2e ## Everything there is
 
 .PHONY: helm
 helm:
@@ -67,7 +72,7 @@ images: ## Container images, as archives in the cache folder
 
 .PHONY: load-images
 load-images: cluster-up images
-	hack/cluster/load-images.sh $(CACHE)/images/operator.tar $(CACHE)/images/agent-server.tar
+	hack/cluster/load-images.sh $(IMAGES:%=$(CACHE)/images/%.tar)
 
 .PHONY: cluster-up cluster-down kwok-up kwok-down
 cluster-up: ## A real one-node Kubernetes on this machine
