@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the images as docker-archives in the cache: build.sh [operator|agent-server|openhands-v0|all]
+# Builds images as docker-archives in the cache: build.sh [all|NAME...], a name being a folder of this one.
 #
 # With buildah (installed when missing, where apt-get can), on a Debian base that needs no image registry;
 # with docker where a daemon runs and buildah is absent, on the base that the Containerfiles name.
@@ -11,6 +11,9 @@ cache=${CONVERSATION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/conversatio
 archives=$cache/images
 base=localhost/python:3.13
 base_packages=python3,python3-venv,ca-certificates
+# What the other images with OpenHands are built on.
+openhands=openhands-v0
+openhands_image=docker.io/conversation-operator/$openhands:dev
 export STORAGE_DRIVER=${STORAGE_DRIVER:-overlay} BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
 
 say() { printf '%s images: %s\n' "$(date +%T)" "$*"; }
@@ -19,7 +22,13 @@ fail() { say "$*" >&2; exit 1; }
 # What the image is made of, as one hash: contents, executable bits and names.
 fingerprint() {
     local paths=("images/$1") files=$work/$1.files
-    [ "$1" != operator ] || paths+=(pyproject.toml LICENSE requirements/operator.txt operator)
+    case $1 in
+        operator) paths+=(pyproject.toml LICENSE requirements/operator.txt operator) ;;
+        openhands-server)
+            paths+=(pyproject.toml LICENSE images/operator/build-requirements.txt operator "images/$openhands")
+            ;;
+        openhands-tests) paths+=("images/$openhands") ;;
+    esac
     find "${paths[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z >"$files"
     { echo "$base $base_packages"; xargs -0 stat -c '%A %n' <"$files"; xargs -0 sha256sum <"$files"; } |
         sha256sum | cut -d' ' -f1
@@ -98,9 +107,15 @@ write_secrets() {
     : >"$work/ca.crt"
 }
 
+needs_openhands() { [[ $1 == openhands-* && $1 != "$openhands" ]]; }
+
 build_with_buildah() {
     local name=$1 image=$2
-    buildah_ build --layers --force-rm --format docker --tag "docker.io/$image" --build-arg BASE="$base" \
+    if needs_openhands "$name" && ! buildah_ inspect --type image "$openhands_image" >/dev/null 2>&1; then
+        buildah_ pull --quiet "docker-archive:$archives/$openhands.tar" >/dev/null
+    fi
+    buildah_ build --layers --force-rm --format docker --tag "docker.io/$image" \
+        --build-arg BASE="$base" --build-arg OPENHANDS="$openhands_image" \
         --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
         --ignorefile "images/$name/Containerfile.dockerignore" --file "images/$name/Containerfile" . \
         >"$work/$name.log" 2>&1 || { tail -n 40 "$work/$name.log" >&2; fail "$name: the build failed"; }
@@ -109,6 +124,9 @@ build_with_buildah() {
 
 build_with_docker() {
     local name=$1 image=$2
+    if needs_openhands "$name" && ! docker image inspect "$openhands_image" >/dev/null 2>&1; then
+        docker load --quiet --input "$archives/$openhands.tar"
+    fi
     DOCKER_BUILDKIT=1 docker build --quiet --tag "$image" ${BASE:+--build-arg BASE="$BASE"} \
         --secret id=pip.conf,src="$work/pip.conf" --secret id=ca.crt,src="$work/ca.crt" \
         --file "images/$name/Containerfile" .
@@ -141,19 +159,29 @@ prepare() {
     fi
 }
 
+# The images that were asked for, each after the one that it is built on.
+ordered() {
+    local name
+    for name in operator agent-server "$openhands" openhands-server openhands-tests; do
+        case " $* " in
+            *" all "* | *" $name "*) echo "$name" ;;
+            *" openhands-"*) [ "$name" != "$openhands" ] || echo "$name" ;;
+        esac
+    done
+}
+
 main() {
-    local names
-    case ${1:-all} in
-        all) names="operator agent-server" ;;
-        operator | agent-server | openhands-v0) names=$1 ;;
-        *) echo "usage: $0 [operator|agent-server|openhands-v0|all]" >&2; exit 2 ;;
-    esac
+    local name
+    [ $# -gt 0 ] || set -- all
+    for name in "$@"; do
+        [ "$name" = all ] || [ -f "images/$name/Containerfile" ] || { echo "usage: $0 [all|NAME...]" >&2; exit 2; }
+    done
     mkdir -p "$archives"
     exec 9>"$archives/.lock"
     flock -n 9 || { say "waiting for another build"; flock 9; }
     work=$(mktemp -d "$archives/.build.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    for name in $names; do build "$name"; done
+    for name in $(ordered "$@"); do build "$name"; done
 }
 
 main "$@"

@@ -88,10 +88,7 @@ def _openhands_v0_env(workspace: str, port: int, secret_name: str) -> RuntimeEnv
     directory for agent, list and upload, and a file store that outlives the container.
     """
     project = f"{workspace}/project"
-    defaults = _OPENHANDS_V0_DEFAULTS | {
-        "HOME": workspace,
-        "OH_PERSISTENCE_DIR": f"{workspace}/.openhands",
-    }
+    defaults = _OPENHANDS_V0_DEFAULTS | {"OH_PERSISTENCE_DIR": f"{workspace}/.openhands"}
     enforced = {
         "port": str(port),
         "ALLOW_SET_CONVERSATION_ID": "1",
@@ -109,6 +106,8 @@ def _openhands_v0_env(workspace: str, port: int, secret_name: str) -> RuntimeEnv
 
 
 _OPENHANDS_V0_DEFAULTS = {
+    # Off the volume: the server writes every secret to .bashrc, and never takes one out.
+    "HOME": "/tmp/home",
     "TMPDIR": "/tmp",
     "RUNTIME": "local",
     "SERVE_FRONTEND": "0",
