@@ -8,9 +8,7 @@ import pytest_asyncio
 
 from tests.e2e.openhands.house import (
     BUCKET,
-    CLI_TEMPLATE,
     LLM,
-    LOCAL_TEMPLATE,
     MOTO,
     REDIS,
     House,
@@ -67,16 +65,16 @@ async def house(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def alone(house: House) -> Outer:
-    """One server on a volume, as the sample has it; its runtimes have RUNTIME=local."""
+    """One server on a volume, as the sample has it."""
     outer = Outer(house.kubectl, house.servers, ALONE)
-    await outer.deploy(outer_manifests(ALONE, _env(house, ALONE, LOCAL_TEMPLATE)))
+    await outer.deploy(outer_manifests(ALONE, _env(house, ALONE)))
     await house.entrust(outer)
     return outer
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pair(house: House) -> Outer:
-    """Two servers on S3 and Redis, for users that a header names; runtimes have RUNTIME=cli."""
+    """Two servers on S3 and Redis, for users that a header names."""
     outer = Outer(house.kubectl, house.servers, PAIR)
     await house.make_bucket()
     await outer.deploy(_pair_manifests(house))
@@ -84,17 +82,17 @@ async def pair(house: House) -> Outer:
     return outer
 
 
-def _env(house: House, installation: str, template: str) -> dict[str, str]:
+def _env(house: House, installation: str) -> dict[str, str]:
     return {
         "CONVERSATIONS_NAMESPACE": house.runtimes,
-        "CONVERSATIONS_TEMPLATE": template,
+        "CONVERSATIONS_TEMPLATE": installation,
         "CONVERSATIONS_INSTALLATION": installation,
     }
 
 
 def _pair_manifests(house: House) -> list[Manifest]:
     env = {
-        **_env(house, PAIR, CLI_TEMPLATE),
+        **_env(house, PAIR),
         "FILE_STORE": "s3",
         "FILE_STORE_PATH": BUCKET,
         # moto takes the first part of a longer name for a bucket's.

@@ -33,7 +33,8 @@ PYTHON = "/opt/openhands/bin/python"
 CLIENT_ROLE = "conversation-operator-client"
 BUCKET = "openhands"
 LLM, REDIS, MOTO, GIT = "llm", "redis", "moto", "git"
-LOCAL_TEMPLATE, CLI_TEMPLATE = "openhands-v0", "openhands-v0-cli"
+LOCAL, CLI = "openhands-v0", "openhands-v0-cli"
+"""The samples of RuntimeTemplates, with RUNTIME=local and RUNTIME=cli."""
 
 LIST_STORE = """
 import os
@@ -93,6 +94,11 @@ class House:
         found = [each for each in await self.get("conversations") if _session(each) == sid]
         assert len(found) < 2, f"{len(found)} Conversations of {sid}"
         return found[0] if found else None
+
+    async def change_runtimes(self, outer: Outer, sample: str) -> None:
+        """The conversations that this server starts from now on are made like that sample."""
+        template = a_runtime(sample, outer.name)
+        await asyncio.to_thread(apply, self.kubectl, self.runtimes, [template])
 
     async def make_bucket(self) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -165,17 +171,15 @@ def _session(conversation: Manifest) -> str:
     return session
 
 
-def templates() -> list[Manifest]:
-    """The samples of OpenHands V0, with the image of this machine and hardly any CPU requested."""
-    made = []
-    for name in (LOCAL_TEMPLATE, CLI_TEMPLATE):
-        template = yaml.safe_load((SAMPLES / f"runtimetemplate-{name}.yaml").read_text())
-        template["metadata"]["name"] = name
-        for container in template["spec"]["pod"]["spec"]["containers"]:
-            container.update(image=RUNTIME_IMAGE, imagePullPolicy="Never")
-            container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
-        made.append(template)
-    return made
+def a_runtime(sample: str, name: str) -> Manifest:
+    """A sample of OpenHands V0 by another name, with this machine's image and hardly any CPU."""
+    path = SAMPLES / f"runtimetemplate-{sample}.yaml"
+    template: Manifest = yaml.safe_load(path.read_text())
+    template["metadata"]["name"] = name
+    for container in template["spec"]["pod"]["spec"]["containers"]:
+        container.update(image=RUNTIME_IMAGE, imagePullPolicy="Never")
+        container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
+    return template
 
 
 def client_role(servers: str, accounts: list[str]) -> list[Manifest]:
@@ -215,7 +219,8 @@ def things_inside() -> list[Manifest]:
     ]
 
 
-def furnish(kubectl: Kubectl, runtimes: str, servers: str, accounts: list[str]) -> None:
-    """Templates and rights for the runtimes; a model and stores for the servers."""
-    apply(kubectl, runtimes, [*templates(), *client_role(servers, accounts)])
+def furnish(kubectl: Kubectl, runtimes: str, servers: str, installations: list[str]) -> None:
+    """Rights and a template for each installation; a model and stores for all of them."""
+    made = [a_runtime(CLI, name) for name in installations]
+    apply(kubectl, runtimes, [*made, *client_role(servers, installations)])
     apply(kubectl, servers, things_inside())

@@ -1,11 +1,13 @@
 """A conversation's whole life, through the outer server's HTTP API alone."""
 
 import json
+from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import pytest
+import pytest_asyncio
 
-from tests.e2e.openhands.house import House
+from tests.e2e.openhands.house import CLI, LOCAL, House
 from tests.e2e.openhands.talk import Talk, say_hello
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
@@ -19,11 +21,19 @@ ORDER = (
 )
 
 
-@pytest.fixture(params=["alone", "pair"])
-def outer(request: pytest.FixtureRequest) -> Outer:
+@pytest.fixture(params=[("alone", LOCAL), ("pair", CLI)], ids=["alone-local", "pair-cli"])
+def wanted(request: pytest.FixtureRequest) -> tuple[Outer, str]:
+    name, sample = request.param
+    return request.getfixturevalue(name), sample
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def outer(house: House, wanted: tuple[Outer, str]) -> AsyncIterator[Outer]:
     """One server on a volume, or two on S3 and Redis: the user cannot tell."""
-    outer: Outer = request.getfixturevalue(request.param)
-    return outer
+    outer, sample = wanted
+    await house.change_runtimes(outer, sample)
+    yield outer
+    await house.change_runtimes(outer, CLI)
 
 
 async def test_s1_from_the_first_word_to_the_last_trace(house: House, outer: Outer) -> None:

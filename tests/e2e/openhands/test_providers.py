@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.openhands.house import GIT, INSIDE, LOCAL_TEMPLATE, PYTHON, TESTS_IMAGE, House
+from tests.e2e.openhands.house import GIT, INSIDE, PYTHON, TESTS_IMAGE, House
 from tests.e2e.openhands.talk import Talk, say_hello
 from tests.rig.api import Manifest
 from tests.rig.in_cluster import FILES, a_config_map, a_server, apply, pods_ready
@@ -54,7 +54,7 @@ async def test_rejected_without_egress_accepted_with(house: House, trusting: Out
     await house.check_no_secret_is_seen(trusting)
     await refused.delete()
 
-    await let_runtimes_trust(house)
+    await let_runtimes_trust(house, trusting)
     accepted = await say_hello(trusting, None)
     await accepted.running()
     configured = await condition(house, accepted, "Configured", "InputsApplied")
@@ -94,9 +94,9 @@ async def trust(house: House, outer: Outer) -> None:
     await outer.ready()
 
 
-async def let_runtimes_trust(house: House) -> None:
+async def let_runtimes_trust(house: House, outer: Outer) -> None:
     """The same for the runtimes that start from now on."""
-    name = ("runtimetemplate", LOCAL_TEMPLATE, "-n", house.runtimes)
+    name = ("runtimetemplate", outer.name, "-n", house.runtimes)
     template = json.loads(await house.run("get", *name, "-o", "json"))
     spec = template["spec"]["pod"]["spec"]
     for key, value in _trusting().items():
