@@ -18,6 +18,7 @@ from conversations.api.labels import DRAINED_POD, INSTALLATION, PROTOCOL, RUNTIM
 from conversations.api.reasons import ConditionType
 from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME, RuntimeTemplateSpec
 from conversations.core.blueprint import explain_blueprint, without_nulls
+from conversations.core.protocol import explain_runtime
 
 
 class _Struct(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -326,7 +327,9 @@ class Template:
     @cached_property
     def problem(self) -> str | None:
         """Why no runtime pod can be built from the blueprint, or None."""
-        return explain_blueprint(self.blueprint)
+        return explain_blueprint(self.blueprint) or explain_runtime(
+            self.spec, self.container.get("env", [])
+        )
 
     @property
     def container(self) -> dict[str, Any]:

@@ -52,9 +52,26 @@ def runtime_memory(template: RuntimeTemplateSpec, env: Env) -> str:
     """The memory to request where the blueprint is silent: what an idle runtime was seen to use."""
     if template.protocol != "OpenHandsV0":
         return "512Mi"
-    kind = next((entry.get("value") for entry in env if entry["name"] == "RUNTIME"), None)
     # RUNTIME=local runs an action server, a kernel gateway and an IPython kernel beside the server.
-    return "640Mi" if kind == "cli" else "1536Mi"
+    return "640Mi" if _kind(env) == "cli" else "1536Mi"
+
+
+def explain_runtime(template: RuntimeTemplateSpec, env: Env) -> str | None:
+    """Why a blueprint with that environment cannot work with its protocol, or None."""
+    if template.protocol != "OpenHandsV0" or _kind(env) != "cli":
+        return None
+    if f"{template.workspace.mount_path}/".startswith("/workspace/"):
+        return (
+            "RUNTIME=cli takes every path below /workspace for one below its own directory: "
+            "spec.workspace.mountPath must be another, such as /data."
+        )
+    return None
+
+
+def _kind(env: Env) -> str:
+    """Which of OpenHands' runtimes does the work."""
+    given = (entry.get("value") for entry in env if entry.get("name") == "RUNTIME")
+    return next(given, None) or _OPENHANDS_V0_DEFAULTS["RUNTIME"]
 
 
 def _agent_server_env(workspace: str, secret_name: str) -> RuntimeEnv:

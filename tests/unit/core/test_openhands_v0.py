@@ -76,6 +76,23 @@ def test_the_rest_can() -> None:
     assert (env["RUNTIME"], env["PERMITTED_CORS_ORIGINS"]) == ("cli", "*")
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "works"),
+    [
+        ("cli", "/workspace", False),
+        ("cli", "/workspace/", False),
+        ("cli", "/workspace/deep", False),
+        ("cli", "/workspaces", True),
+        ("cli", "/data", True),
+        ("local", "/workspace", True),
+    ],
+)
+def test_the_cli_runtime_mistakes_paths_below_workspace(kind: str, path: str, works: bool) -> None:
+    container = {"env": [{"name": "RUNTIME", "value": kind}]}
+    template = v0(container, workspace={"emptyDir": {}, "mountPath": path})
+    assert (template.problem is None) == works
+
+
 def test_probes_need_no_key_and_no_route_that_1_4_lacks() -> None:
     runtime = runtime_of(built(v0(port=3111)))
     probes = {name: probe for name, probe in runtime.items() if name.endswith("Probe")}
