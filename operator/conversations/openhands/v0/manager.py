@@ -115,6 +115,8 @@ class KubernetesConversationManager(ConversationManager):
         order = Order(checked(sid), user_id or None, settings, initial_user_msg, replay_json)
         with refusals():
             started = await self._parts.starter.start(order)
+        if self._parts.installation.is_running(started):
+            await self._parts.keys.read([started])
         return self._parts.infos.build(started)
 
     async def close_session(self, sid: str) -> None:
