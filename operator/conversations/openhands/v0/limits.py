@@ -38,27 +38,32 @@ class UserLimit:
     """At most so many running conversations of a user; less than one is no limit."""
 
     def __init__(
-        self, installation: Installation, closing: Closing, stores: ConversationStores, sio: Any
+        self,
+        most: int,
+        installation: Installation,
+        closing: Closing,
+        stores: ConversationStores,
+        sio: Any,
     ) -> None:
+        self._most = most
         self._installation = installation
         self._closing = closing
         self._stores = stores
         self._sio = sio
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.most = 0
 
     @asynccontextmanager
     async def room_for(self, sid: str, user_id: str | None) -> AsyncIterator[None]:
         """Close the oldest until there is room; nobody else of that user starts one in the block."""
-        if self.most < 1:
+        if self._most < 1:
             yield
             return
         lock = self._locks.setdefault(user_id or "", asyncio.Lock())
         async with lock:
             running = self._running(sid, user_id)
-            if len(running) >= self.most:
+            if len(running) >= self._most:
                 for oldest in (await self._by_age(running, user_id))[
-                    : len(running) - self.most + 1
+                    : len(running) - self._most + 1
                 ]:
                     await self._close(oldest)
             yield

@@ -63,8 +63,8 @@ class ManagerParts:
             deletion = Deletion(installation, mirror.forget, server.file_store)
             runtime.serve(deletion)
             stack.callback(runtime.stop_serving, deletion)
-            limit = UserLimit(installation, closing, server.conversation_stores, server.sio)
-            limit.most = server.config.max_concurrent_conversations
+            most = server.config.max_concurrent_conversations
+            limit = UserLimit(most, installation, closing, server.conversation_stores, server.sio)
             return cls(
                 installation=installation,
                 keys=keys,
