@@ -176,6 +176,11 @@ def a_runtime(sample: str, name: str) -> Manifest:
     path = SAMPLES / f"runtimetemplate-{sample}.yaml"
     template: Manifest = yaml.safe_load(path.read_text())
     template["metadata"]["name"] = name
+    workspace = template["spec"]["workspace"]
+    if workspace.pop("emptyDir", None):
+        # Here files outlive pods, whatever the sample is for.
+        del workspace["lossOnPause"]
+        workspace["persistentVolumeClaim"] = {"size": "1Gi"}
     for container in template["spec"]["pod"]["spec"]["containers"]:
         container.update(image=RUNTIME_IMAGE, imagePullPolicy="Never")
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
