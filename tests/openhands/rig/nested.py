@@ -335,10 +335,12 @@ class Nested:
         # The parser of the real one.
         parser = MultiPartParser(Headers(dict(request.headers)), body(), max_part_size=2**30)
         uploaded = []
-        for file in (await parser.parse()).getlist("files"):
+        form = await parser.parse()
+        for file in form.getlist("files"):
             assert isinstance(file, UploadFile)
             self.volume.files[file.filename or ""] = await file.read()
             uploaded.append(file.filename)
+        await form.close()
         return web.json_response({"uploaded_files": uploaded, "skipped_files": []})
 
 

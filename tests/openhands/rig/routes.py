@@ -32,14 +32,14 @@ async def open_routes(
     modules = (files, *more)
     for module in modules:
         app.include_router(module.app)
-    with _managed(manager, utils, *modules):
+    with managed(manager, utils, *modules):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://outer") as client:
             yield client
 
 
 @contextlib.contextmanager
-def _managed(manager: Any, *modules: ModuleType) -> Iterator[None]:
+def managed(manager: Any, *modules: ModuleType) -> Iterator[None]:
     """The server's modules have the manager as a global each, made when they are imported."""
     before = [getattr(module, "conversation_manager", None) for module in modules]
     for module in modules:
