@@ -4,6 +4,7 @@ import asyncio
 import random
 import string
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from conversations.core.inputs import InputKind, build_input, document_data, inp
 from conversations.openhands.v0 import KubernetesConversationManager
 from tests.openhands.rig.asking import info_of, run, wait_status
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import HTML, Answer, half_a_body, nothing, say
+from tests.openhands.rig.nested import HTML, Answer, Nested, half_a_body, nothing, say
 from tests.openhands.rig.outer import SECRET, Outer, some_settings
 from tests.openhands.test_start import conversations_of
 from tests.rig.api import Api
@@ -94,19 +95,27 @@ BROKEN: dict[str, Answer] = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
 async def test_a_server_that_answers_badly_is_asked_again(
-    outer: Outer, kubelet: Kubelet, test_id: str, what: str
+    outer: Outer, kubelet: Kubelet, test_id: str
 ) -> None:
-    nested = kubelet.nested(test_id)
-    for method in ("GET", "POST"):
-        nested.instead[method, ""] = BROKEN[what]
-    await outer.start(test_id, initial_user_msg=MessageAction(content="hello"))
-    await eventually(lambda: len(nested.calls) >= 2, 30, "asked twice")
-    assert (await info_of(outer, test_id)).status == ConversationStatus.STARTING
-    nested.instead.clear()
-    await wait_status(outer, test_id, RUNNING, 60)
-    assert nested.user_messages == ["hello"]
+    sids = {f"{test_id}-{number}": what for number, what in enumerate(BROKEN)}
+    message = MessageAction(content="hello")
+    for sid, what in sids.items():
+        for method in ("GET", "POST"):
+            kubelet.nested(sid).instead[method, ""] = BROKEN[what]
+    await asyncio.gather(*(outer.start(sid, initial_user_msg=message) for sid in sids))
+    for sid in sids:
+        nested = kubelet.nested(sid)
+        await eventually(partial(_asked_twice, nested), 30, f"{sids[sid]}: asked twice")
+        assert (await info_of(outer, sid)).status == ConversationStatus.STARTING
+        nested.instead.clear()
+    for sid in sids:
+        await wait_status(outer, sid, RUNNING, 60)
+        assert kubelet.nested(sid).user_messages == ["hello"], sids[sid]
+
+
+def _asked_twice(nested: Nested) -> bool:
+    return len(nested.calls) >= 2
 
 
 async def test_a_replay_that_no_secret_can_hold_is_refused_by_name(

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-import pytest
 from openhands.events.event_store import EventStore
 
 from tests.openhands.rig.asking import info_of, run
@@ -84,29 +83,21 @@ MISBEHAVIOUR: dict[str, Answer] = {
 }
 
 
-@pytest.mark.parametrize("what", MISBEHAVIOUR)
 async def test_c12_the_pod_goes_whatever_it_answers(
-    outer: Outer, api: Api, kubelet: Kubelet, test_id: str, what: str
-) -> None:
-    await run(outer, test_id)
-    nested = kubelet.nested(test_id)
-    for method in ("GET", "POST"):
-        nested.instead[method, ""] = MISBEHAVIOUR[what]
-    began = time.monotonic()
-    await outer.manager.close_session(test_id)
-    assert time.monotonic() - began < BOUND_SECONDS
-    await assert_closed(outer, api, test_id)
-
-
-async def test_c12_the_pod_goes_when_nobody_listens_there(
     outer: Outer, api: Api, kubelet: Kubelet, test_id: str
 ) -> None:
-    await run(outer, test_id)
-    await kubelet.unplug(test_id)
+    sids = {f"{test_id}-{number}": what for number, what in enumerate(MISBEHAVIOUR)}
+    deaf = f"{test_id}-deaf"
+    await asyncio.gather(*(run(outer, sid) for sid in (*sids, deaf)))
+    for sid, what in sids.items():
+        for method in ("GET", "POST"):
+            kubelet.nested(sid).instead[method, ""] = MISBEHAVIOUR[what]
+    await kubelet.unplug(deaf)
     began = time.monotonic()
-    await outer.manager.close_session(test_id)
+    await asyncio.gather(*(outer.manager.close_session(sid) for sid in (*sids, deaf)))
     assert time.monotonic() - began < BOUND_SECONDS
-    await assert_closed(outer, api, test_id)
+    for sid in (*sids, deaf):
+        await assert_closed(outer, api, sid)
 
 
 async def test_c12_one_that_is_starting_is_closed(

@@ -230,7 +230,10 @@ def waiting(reason: str, message: str = "words") -> Manifest:
         "restartCount": 3,
         "state": {"waiting": {"reason": reason, "message": message}},
     }
-    return {"phase": "Pending", "containerStatuses": [container]}
+    if reason != "CrashLoopBackOff":
+        return {"phase": "Pending", "containerStatuses": [container]}
+    container["lastState"] = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    return {"phase": "Running", "containerStatuses": [container]}
 
 
 UNSCHEDULABLE: Manifest = {

@@ -235,7 +235,7 @@ class Nested:
             return web.json_response({"detail": "extra_forbidden"}, status=422)
         if self.settings is None:
             return self._refuse("CONFIGURATION$SETTINGS_NOT_FOUND")
-        if not self.settings.get("llm_api_key"):
+        if not (self.settings.get("llm_api_key") or "").strip():
             return self._refuse("STATUS$ERROR_LLM_AUTHENTICATION")
         self.volume.created = True
         await self._run(body.get("initial_user_msg"), body.get("image_urls"))
