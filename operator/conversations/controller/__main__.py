@@ -40,8 +40,8 @@ def configure_logging(settings: Settings) -> None:
     form = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=form)
     logging.getLogger().setLevel(settings.log_level)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for library in ("asyncio", "kopf", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def main() -> int:
