@@ -12,6 +12,7 @@ from openhands.storage import get_file_store
 from openhands.storage.files import FileStore
 from openhands.storage.locations import get_conversation_dir, get_conversation_event_filename
 
+from conversations.openhands.v0 import deletion
 from conversations.openhands.v0.deletion import remove_history
 from tests.openhands.rig.asking import run, wait_status
 from tests.openhands.rig.outer import Outer, Servers
@@ -121,6 +122,29 @@ async def test_the_history_of_one_that_is_gone_is_found_by_its_metadata(
     assert not has_history(outer.file_store, test_id, "ada")
     assert not has_history(outer.file_store, test_id, None)
     assert has_history(outer.file_store, test_id, "eve")
+
+
+async def test_what_another_server_wrote_a_moment_later_goes_too(
+    outer: Outer, test_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "SWEEP_SECONDS", 0.5)
+    await outer.save_metadata(test_id, "ada")
+    await RUNTIME.delete(test_id)
+    write_history(outer.file_store, test_id, "ada")
+    await eventually(lambda: not has_history(outer.file_store, test_id, "ada"), 10)
+
+
+async def test_a_new_conversation_of_the_same_id_keeps_what_it_has(
+    outer: Outer, test_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "SWEEP_SECONDS", 0.5)
+    await outer.save_metadata(test_id, "ada", title="old")
+    await RUNTIME.delete(test_id)
+    await outer.save_metadata(test_id, "ada", title="new")
+    write_history(outer.file_store, test_id, "ada")
+    await asyncio.sleep(1)
+    assert has_history(outer.file_store, test_id, "ada")
+    assert (await (await outer.store()).get_metadata(test_id)).title == "new"
 
 
 async def test_an_unknown_one_is_no_error(outer: Outer, test_id: str) -> None:

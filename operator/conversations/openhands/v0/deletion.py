@@ -1,7 +1,10 @@
 """Delete a conversation with everything that was kept of it."""
 
+import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from openhands.storage.locations import (
@@ -12,8 +15,14 @@ from openhands.storage.locations import (
 from openhands.utils.async_utils import call_sync_from_async
 
 from conversations.client.watched import Watched
+from conversations.core.errors import ConversationError
 from conversations.openhands.v0.sids import check_sid
 
+logger = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 30.0
+"""A drain may be under way; it ends before."""
+SWEEP_SECONDS = 5.0
 MAX_ROUNDS = 1000
 """An S3 store lists and deletes a thousand files at a time."""
 
@@ -34,6 +43,7 @@ class Deletion:
         self._installation = installation
         self._forget = forget
         self._file_store = file_store
+        self._sweeps: set[asyncio.Task[None]] = set()
 
     async def delete(self, sid: str) -> None:
         """
@@ -44,22 +54,73 @@ class Deletion:
         """
         check_sid(sid)
         known = await self._installation.find_live(sid)
-        users = {known.user if known else None, await self._metadata_user(sid)} - {None}
+        metadata = await self._metadata(sid)
+        remains = Remains(sid, metadata, frozenset({known and known.user, metadata.get("user_id")}))
         await self._installation.delete(sid)
-        # A page of events under way would otherwise be written behind the deletion's back.
-        await self._forget(sid)
-        # The metadata goes last: without it the route thinks that there is nothing to delete.
-        for user in (*users, None):
-            await call_sync_from_async(remove_history, self._file_store, sid, user)
+        await self._silence(sid)
+        await self._remove(remains)
+        sweep = asyncio.create_task(self._sweep(remains))
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
 
-    async def _metadata_user(self, sid: str) -> str | None:
+    async def stop(self) -> None:
+        """Leave no task behind."""
+        for sweep in self._sweeps:
+            sweep.cancel()
+        await asyncio.gather(*self._sweeps, return_exceptions=True)
+
+    async def _silence(self, sid: str) -> None:
+        """A page of events under way would otherwise be written behind the deletion's back."""
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._forget(sid)
+        except TimeoutError:
+            logger.warning("conversation %r: its mirror is still busy with it", sid)
+
+    async def _sweep(self, remains: "Remains") -> None:
+        """
+        Delete what another server wrote, which learnt of the deletion a moment later.
+
+        Not where there is a new conversation of this id by now.
+        """
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            if await self._installation.find_live(remains.sid) is not None:
+                return
+            if (await self._metadata(remains.sid)) in ({}, remains.metadata):
+                await self._remove(remains)
+        except (OSError, ConversationError) as error:
+            logger.warning("conversation %r: not looked at again: %s", remains.sid, error)
+
+    async def _remove(self, remains: "Remains") -> None:
+        for user in remains.users:
+            await call_sync_from_async(remove_history, self._file_store, remains.sid, user)
+        # The metadata goes last: without it the route thinks that there is nothing to delete.
+        await call_sync_from_async(remove_history, self._file_store, remains.sid, None)
+
+    async def _metadata(self, sid: str) -> dict[str, Any]:
+        """What says which conversation of this id it is, and whose; nothing where nothing is kept."""
         path = get_conversation_metadata_filename(sid)
         try:
             metadata = json.loads(await call_sync_from_async(self._file_store.read, path))
         except (FileNotFoundError, ValueError):
-            return None
-        user = metadata.get("user_id") if isinstance(metadata, dict) else None
-        return user if isinstance(user, str) else None
+            return {}
+        if not isinstance(metadata, dict):
+            return {}
+        return {name: metadata.get(name) for name in ("user_id", "created_at")}
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a deleted conversation left: its metadata, and whose histories it has."""
+
+    sid: str
+    metadata: dict[str, Any]
+    owners: frozenset[Any]
+
+    @property
+    def users(self) -> list[str]:
+        return [owner for owner in self.owners if isinstance(owner, str) and owner]
 
 
 def remove_history(file_store: Any, sid: str, user: str | None) -> None:

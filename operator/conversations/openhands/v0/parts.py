@@ -61,6 +61,7 @@ class ManagerParts:
             await mirror.start()
             await drainer.start()
             deletion = Deletion(installation, mirror.forget, server.file_store)
+            stack.push_async_callback(deletion.stop)
             runtime.serve(deletion)
             stack.callback(runtime.stop_serving, deletion)
             most = server.config.max_concurrent_conversations
