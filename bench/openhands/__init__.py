@@ -1,0 +1,1 @@
+"""What OpenHands' manager costs, measured with OpenHands itself."""
