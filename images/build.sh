@@ -12,7 +12,7 @@ archives=$cache/images
 base=localhost/python:3.13
 base_packages=python3,python3-venv,ca-certificates
 # What the other images with OpenHands are built on.
-openhands=openhands-v0
+openhands='openhands-v0'
 openhands_image=docker.io/conversation-operator/$openhands:dev
 export STORAGE_DRIVER=${STORAGE_DRIVER:-overlay} BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
 

@@ -13,7 +13,7 @@ provide_images() {
     fi
     name_images ""
     say "Images:"
-    images/build.sh all | sed 's/^/  /'
+    images/build.sh operator agent-server | sed 's/^/  /'
     BUILD=$(cut -c1-16 "$CACHE/images/operator.stamp")
     "load_into_$loader"
 }
