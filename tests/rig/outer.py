@@ -17,7 +17,7 @@ from tests.rig.waiting import eventually
 SAMPLE = Path(__file__).parents[2] / "manifests/samples/openhands-server.yaml"
 SAMPLE_NAME = "openhands-server"
 IMAGE = "conversation-operator/openhands-server:dev"
-BOOT_SECONDS = 180
+BOOT_SECONDS = 300
 LOOK_SECONDS = 0.5
 """Between two looks: the server limits each client to ten requests a second."""
 USER_HEADER = "X-Test-User"

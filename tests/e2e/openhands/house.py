@@ -101,7 +101,8 @@ class House:
         await asyncio.to_thread(apply, self.kubectl, self.runtimes, [template])
 
     async def make_bucket(self) -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        # Its first request makes moto import what it needs.
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
             made = await client.put(f"http://{await self.address(MOTO)}:5000/{BUCKET}")
         assert made.status_code == 200, made.text
 

@@ -8,8 +8,8 @@ from typing import Any
 from tests.rig.outer import LOOK_SECONDS, Outer
 from tests.rig.waiting import eventually
 
-RUNNING_SECONDS = 240
-TURN_SECONDS = 60
+RUNNING_SECONDS = 300
+TURN_SECONDS = 120
 
 Event = dict[str, Any]
 

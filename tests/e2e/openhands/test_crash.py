@@ -10,7 +10,7 @@ from tests.rig.api import Manifest
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 ONCE = "Say this once."
 

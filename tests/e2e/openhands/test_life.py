@@ -12,7 +12,7 @@ from tests.e2e.openhands.talk import Talk, say_hello
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 NAME = "größe & co #1.txt"
 GONE_SECONDS = 60

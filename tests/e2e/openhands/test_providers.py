@@ -17,7 +17,7 @@ from tests.rig.in_cluster import FILES, a_config_map, a_server, apply, pods_read
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 CERTIFICATES = "certificates"
 REJECTED_SECONDS = 60

@@ -10,7 +10,7 @@ from tests.e2e.openhands.talk import Talk, say_hello
 from tests.rig.in_cluster import FILES
 from tests.rig.outer import Outer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 
 async def test_full_replay_and_a_turn(house: House, pair: Outer) -> None:

@@ -11,7 +11,7 @@ from tests.e2e.openhands.talk import Talk, say_hello
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 ADA, EVE = "auth0|ada", "eve@example.org"
 TOO_MANY = "AGENT_ERROR$TOO_MANY_CONVERSATIONS"
