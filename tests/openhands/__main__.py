@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TIER = Path(__file__).parent
@@ -23,12 +24,22 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="openhands-tests-") as folder:
         runs = {version: start(version, given, Path(folder)) for version in versions}
-        results = {version: run.wait() for version, run in runs.items()}
-        for version, code in results.items():
-            print(f"=== OpenHands {version}: {'passed' if code == 0 else f'exit code {code}'}")  # noqa: T201
-            print((Path(folder) / version / "log").read_text(errors="replace"), flush=True)  # noqa: T201
-    print(f"{results} after {time.monotonic() - began:.0f} s")  # noqa: T201
-    return max(results.values())
+        with ThreadPoolExecutor() as threads:
+            results = list(threads.map(lambda item: finish(*item, Path(folder)), runs.items()))
+    say(f"{dict(zip(runs, results, strict=True))} after {time.monotonic() - began:.0f} s")
+    return max(map(abs, results))
+
+
+def finish(version: str, run: "subprocess.Popen[bytes]", folder: Path) -> int:
+    """Its exit code, once it has ended and its output is shown."""
+    code = run.wait()
+    log = (folder / version / "log").read_text(errors="replace")
+    say(f"=== OpenHands {version}: {'passed' if code == 0 else f'exit code {code}'}\n{log}")
+    return code
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:

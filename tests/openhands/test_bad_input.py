@@ -74,7 +74,8 @@ async def test_odd_sids_work_as_any_other(outer: Outer, kubelet: Kubelet, test_i
         upper,
         upper.lower(),
     ]
-    infos = await asyncio.gather(*(run(outer, sid) for sid in sids))
+    # A user each, because more than three of one user are too many.
+    infos = await asyncio.gather(*(run(outer, sid, f"user of {sid}") for sid in sids))
     assert await outer.manager.get_running_agent_loops() == set(sids)
     assert len({info.session_api_key for info in infos}) == len(sids)
     for sid in sids:
@@ -103,7 +104,8 @@ async def test_a_server_that_answers_badly_is_asked_again(
     for sid, what in sids.items():
         for method in ("GET", "POST"):
             kubelet.nested(sid).instead[method, ""] = BROKEN[what]
-    await asyncio.gather(*(outer.start(sid, initial_user_msg=message) for sid in sids))
+    starts = (outer.start(sid, f"user of {sid}", initial_user_msg=message) for sid in sids)
+    await asyncio.gather(*starts)
     for sid in sids:
         nested = kubelet.nested(sid)
         await eventually(partial(_asked_twice, nested), 30, f"{sids[sid]}: asked twice")

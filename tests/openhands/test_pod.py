@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+from functools import partial
 from typing import Any
 
 from openhands.events.action import MessageAction
@@ -12,11 +13,13 @@ from openhands.storage.data_models.conversation_status import ConversationStatus
 from tests.openhands.rig.asking import run, wait_status
 from tests.openhands.rig.kubelet import Kubelet
 from tests.openhands.rig.outer import Outer, Servers
+from tests.openhands.rig.templates import v0_template
 from tests.openhands.test_start import conversations_of, pods_of
 from tests.rig.api import Api, Manifest
+from tests.rig.manifests import EMPTY_DIR
 from tests.rig.observe import CHILDREN
 from tests.rig.waiting import eventually
-from tests.rig.world import World
+from tests.rig.world import World, wait_accepted
 
 RUNNING = ConversationStatus.RUNNING
 MEBI = 2**20
@@ -216,3 +219,22 @@ async def test_p8_the_pod_has_no_token_no_root_and_no_runtime_class(
     assert security["allowPrivilegeEscalation"] is False
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert "runtimeClassName" not in spec
+
+
+async def test_p8_a_runtime_class_is_passed_through(
+    servers: Servers, api: Api, kubelet: Kubelet, test_id: str
+) -> None:
+    classes = "/apis/node.k8s.io/v1/runtimeclasses"
+    await api.request("POST", classes, json={"metadata": {"name": test_id}, "handler": "runsc"})
+    try:
+        template = v0_template(test_id, EMPTY_DIR, 3000)
+        template["spec"]["pod"]["spec"]["runtimeClassName"] = test_id
+        await api.create("runtimetemplates", template)
+        await wait_accepted(api, test_id)
+        kubelet.hold(test_id)
+        async with servers.open(template=test_id) as outer:
+            await outer.start(test_id)
+            (pod,) = await eventually(partial(pods_of, api, test_id), 20, "its pod")
+        assert pod["spec"]["runtimeClassName"] == test_id
+    finally:
+        await api.request("DELETE", f"{classes}/{test_id}")
