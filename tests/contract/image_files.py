@@ -27,9 +27,10 @@ class ImageMissing(Exception):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """An unpacked image."""
+    """An unpacked image, and where in it the packages of its server are."""
 
     root: Path
+    venv: str = "opt/agent-server"
 
     def python(self) -> list[str]:
         """The command line of the image's Python, by the image's own loader."""
@@ -42,7 +43,7 @@ class ImageFiles:
 
     def environment(self) -> dict[str, str]:
         """Where that Python finds its own library and the server's packages."""
-        packages = next(self.root.glob("opt/agent-server/lib/python3.*/site-packages"))
+        packages = next(self.root.glob(f"{self.venv}/lib/python3.*/site-packages"))
         return {"PYTHONHOME": str(self.root / "usr"), "PYTHONPATH": str(packages)}
 
 
