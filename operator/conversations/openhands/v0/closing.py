@@ -13,7 +13,7 @@ from conversations.client.watched import Watched
 from conversations.core.errors import ConversationError, ConversationFailed, ConversationNotFound
 from conversations.openhands.v0.config import ClosePolicy
 from conversations.openhands.v0.installation import Installation
-from conversations.openhands.v0.statuses import is_pause_refused, is_pausing, may_drain
+from conversations.openhands.v0.statuses import is_pause_refused, may_drain
 
 VERDICT_SECONDS = 10.0
 """For the operator to say whether a pause would lose files."""
@@ -80,7 +80,8 @@ class Closing:
     async def _finish(self, paused: Watched) -> None:
         if self._installation.settings.close_policy is ClosePolicy.DELETE:
             await self._drainer.drain(paused)
-            await self._installation.delete(paused.session_id)
+            if self._latest(paused) is not None:
+                await self._installation.delete(paused.session_id)
             return
         decided = await self._wait_verdict(paused)
         if decided is not None and not is_pause_refused(decided):
@@ -90,17 +91,28 @@ class Closing:
             await self._go_on(decided)
 
     async def _wait_verdict(self, paused: Watched) -> Watched | None:
-        """As soon as it may be drained, or will not be paused; None if it is gone or wanted again."""
-        sid, uid = paused.session_id, paused.metadata.uid
-        latest: Watched | None = paused
+        """
+        As soon as it may be drained, or will not be paused; None if it is gone or wanted again.
+
+        None as well where the operator says nothing: it is drained when it does.
+        """
+        latest = self._latest(paused)
         try:
             async with asyncio.timeout(VERDICT_SECONDS):
-                while latest is not None and is_pausing(latest) and not may_drain(latest):
-                    await self._installation.wait_change(sid)
-                    latest = self._installation.find(sid)
+                while latest is not None and not (may_drain(latest) or is_pause_refused(latest)):
+                    await self._installation.wait_change(paused.session_id)
+                    latest = self._latest(paused)
         except TimeoutError:
-            logger.warning("the operator does not look at it", extra={"session_id": sid})
-        if latest is None or latest.metadata.uid != uid:
+            logger.warning(
+                "the operator does not look at it", extra={"session_id": paused.session_id}
+            )
+            return None
+        return latest
+
+    def _latest(self, paused: Watched) -> Watched | None:
+        """That very conversation as it is now; None if it is gone, or was started again."""
+        latest = self._installation.find(paused.session_id)
+        if latest is None or latest.metadata.uid != paused.metadata.uid:
             return None
         return latest if latest.spec.get("mode") == "Paused" else None
 
