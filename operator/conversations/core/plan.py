@@ -63,6 +63,14 @@ def plan(world: World) -> Action | None:
     """The next action, or None when only an event can make a difference."""
     if world.conversation.metadata.deletion_timestamp is not None:
         return None  # The owner references take the children down.
+    action = _plan_mode(world)
+    if action is None or isinstance(action, Wait):
+        kind = input_to_adopt(world)  # Off the path to Ready, but before anybody rests.
+        return AdoptInput(kind) if kind is not None else action
+    return action
+
+
+def _plan_mode(world: World) -> Action | None:
     if world.conversation.spec.mode == "Paused":
         return _plan_pause(world)
     return _plan_secret(world) or _plan_stray_pod(world) or _plan_pod(world)
@@ -145,8 +153,7 @@ def _plan_pod(world: World) -> Action | None:
             return ReadSecret()  # As above: our cache of the Secret may be the one that is behind.
         ours = status.pod_uid == pod.metadata.uid and _loss_is_unrecorded(world)
         return _key_loss(world) if ours else _delete_one(world, [pod])
-    kind = input_to_adopt(world)
-    return AdoptInput(kind) if kind is not None else _plan_configuration(world, pod)
+    return _plan_configuration(world, pod)
 
 
 def _plan_configuration(world: World, pod: Pod) -> Action | None:
