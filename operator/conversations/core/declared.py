@@ -121,6 +121,7 @@ class Declared:
             "conversation_id": self.sid,
             "image_urls": list(first.get("image_urls") or []),
             **{name: first.get(name) for name in _TEXTS},
+            "replay_json": _trim_replay(first.get("replay_json")),
         }
 
 
@@ -166,9 +167,25 @@ def _check_replay(text: str) -> None:
         events = None
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         raise Undeliverable("first: the replay is not a JSON list of events")
-    spoken = [event for event in events if event.get("source") != "environment"]
-    if not spoken or spoken[0].get("action") != "message":
-        raise Undeliverable("first: the replay does not begin with a message")
+    if not any(map(_is_message, events)):
+        raise Undeliverable("first: there is no message in the replay")
+
+
+def _trim_replay(text: str | None) -> str | None:
+    """
+    From the first message on.
+
+    OpenHands wants it to begin so, and fails silently over the trajectories that it exports itself,
+    which begin with its system prompt.
+    """
+    if not text:
+        return None
+    events = json.loads(text)
+    return json.dumps(events[next(n for n, event in enumerate(events) if _is_message(event)) :])
+
+
+def _is_message(event: Document) -> bool:
+    return event.get("action") == "message" and event.get("source") != "environment"
 
 
 def _check_mcp(config: Any, where: str) -> None:

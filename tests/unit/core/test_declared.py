@@ -34,8 +34,8 @@ def test_refuses_other_session_ids(sid: str) -> None:
         ({"replay_json": REPLAY, "initial_user_msg": "hi"}, "a message and a replay"),
         ({"replay_json": "{"}, "not a JSON list"),
         ({"replay_json": "[" * 100_000}, "not a JSON list"),
-        ({"replay_json": "[]"}, "does not begin with a message"),
-        ({"replay_json": '[{"action": "run"}]'}, "does not begin with a message"),
+        ({"replay_json": "[]"}, "there is no message in the replay"),
+        ({"replay_json": '[{"action": "run"}]'}, "there is no message in the replay"),
     ],
 )
 def test_refuses_what_cannot_start_a_conversation(first: dict[str, Any], complaint: str) -> None:
@@ -83,6 +83,17 @@ def test_the_creation_has_exactly_the_keys_that_openhands_takes() -> None:
         "selected_branch": None,
         "git_provider": None,
     }
+
+
+def test_a_replay_is_told_from_its_first_message_on() -> None:
+    """OpenHands cannot play the trajectories that it exports: they begin with its system prompt."""
+    message, answer = (
+        {"source": "user", "action": "message"},
+        {"source": "agent", "action": "finish"},
+    )
+    exported = [{"source": "agent", "action": "system"}, message, answer]
+    told = Declared("abc", {"replay_json": json.dumps(exported)}).creation_body()
+    assert json.loads(told["replay_json"]) == [message, answer]
 
 
 def test_the_creations_mcp_servers_are_told_with_the_settings() -> None:
