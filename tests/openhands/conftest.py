@@ -16,6 +16,7 @@ import pytest
 from conversations.api.labels import INSTALLATION
 from conversations.cluster.permissions import CLIENT_RULES
 from tests.openhands.rig.kubelet import Kubelet, run_kubelet
+from tests.openhands.rig.mirroring import Declared, Store
 from tests.openhands.rig.outer import WRITTEN_SECRETS, LogText, Outer, Servers
 from tests.openhands.rig.templates import create_templates
 from tests.rig.access import create_identity, write_kubeconfig
@@ -142,3 +143,17 @@ async def outer(servers: Servers) -> AsyncIterator[Outer]:
     """One outer server."""
     async with servers.open() as outer:
         yield outer
+
+
+@pytest.fixture
+async def declared() -> AsyncIterator[Declared]:
+    """Conversations without a cluster, for what needs none."""
+    declared = Declared()
+    yield declared
+    await declared.aclose()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The file store of an outer server."""
+    return Store(tmp_path / "files")

@@ -1,9 +1,8 @@
 """What the outer server's lists say: title, last change, cost, branch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +15,6 @@ from tests.rig.waiting import eventually
 SID = "0123456789abcdef"
 DEFAULT_TITLE = "Conversation 01234"
 SECONDS = 15.0
-
-
-@pytest.fixture
-async def declared() -> AsyncIterator[Declared]:
-    declared = Declared()
-    yield declared
-    await declared.aclose()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "files")
 
 
 def spend(nested: Nested, cost: float, prompt: int, completion: int) -> None:

@@ -21,7 +21,9 @@ from conversations.openhands.v0.mirror import Changed, Mirror
 from conversations.runtime.deadline import deadline
 from conversations.runtime.openhands_v0 import OpenHandsV0
 from tests.openhands.rig.nested import Nested
+from tests.rig.waiting import eventually
 
+SECONDS = 15.0
 KEY = "session-key-that-must-stay-secret"
 READY = {"type": "Ready", "status": "True", "reason": "RuntimeReady", "observedGeneration": 1}
 
@@ -167,3 +169,45 @@ async def mirroring(
         yield mirror
     finally:
         await mirror.stop()
+
+
+async def wait_ids(store: Store, sid: str, count: int, user: str | None = None) -> None:
+    """Return when exactly so many events are there, under the ids 0, 1, 2 …"""
+
+    async def all_there() -> bool:
+        try:
+            return store.ids(sid, user) == list(range(count))
+        except ValueError:
+            return False  # A test has broken a file, and it is not mended yet.
+
+    await eventually(all_there, SECONDS, f"{count} events")
+
+
+def add(nested: Nested, count: int) -> None:
+    """So many more events."""
+    for _ in range(count):
+        nested.add_event()
+
+
+class Failing(FileStore):
+    """A store that is away for a while."""
+
+    def __init__(self, inner: FileStore) -> None:
+        self.inner = inner
+        self.is_away = True
+        self.refused = 0
+
+    def write(self, path: str, contents: str | bytes) -> None:
+        if self.is_away and path.endswith("/7.json"):
+            self.refused += 1
+            raise OSError("no space left on device")
+        self.inner.write(path, contents)
+
+    def read(self, path: str) -> str:
+        return str(self.inner.read(path))
+
+    def list(self, path: str) -> list[str]:
+        return list(self.inner.list(path))
+
+    def delete(self, path: str) -> None:
+        self.inner.delete(path)

@@ -92,24 +92,33 @@ class Drainer:
         return drain
 
     async def _keep_trying(self, watched: Watched, pod_uid: str) -> None:
-        until = asyncio.get_running_loop().time() + GIVE_UP_SECONDS
+        sid, until = watched.session_id, asyncio.get_running_loop().time() + GIVE_UP_SECONDS
+        is_stopped = False
         while asyncio.get_running_loop().time() < until:
+            now = self._installation.find(sid)
+            if now is None or not needs_drain(now, pod_uid, is_stopped=is_stopped):
+                return  # The pod is gone, another server was quicker, or the pause is taken back.
             try:
-                return await self._drain(watched.session_id, pod_uid)
+                async with self._installation.draining_runtime(now, self._seconds) as nested:
+                    is_stopped = True
+                    await self._stop_agent(sid, nested)
+                    await self._mirror.catch_up(now, nested)
+                return await self._installation.mark_drained(now, pod_uid)
             except (
                 Exception
             ) as error:  # Of the pod, the store or the API server: all may get better.
-                logger.warning("drain of %r: %s", watched.session_id, explain(error))
+                logger.warning("drain of %r: %s", sid, explain(error))
             await asyncio.sleep(RETRY_SECONDS)
+        await self._give_up(sid, pod_uid, is_stopped=is_stopped)
 
-    async def _drain(self, sid: str, pod_uid: str) -> None:
-        watched = self._installation.find(sid)
-        if watched is None or not needs_drain(watched, pod_uid):
-            return  # The pod is gone, another server was quicker, or the pause is taken back.
-        async with self._installation.draining_runtime(watched, self._seconds) as nested:
-            await self._stop_agent(sid, nested)
-            await self._mirror.catch_up(watched, nested)
-        await self._installation.mark_drained(watched, pod_uid)
+    async def _give_up(self, sid: str, pod_uid: str, *, is_stopped: bool) -> None:
+        """An agent that was stopped and is wanted again gets another pod: the mark sees to that."""
+        now = self._installation.find(sid)
+        if now is None or not is_stopped or not needs_drain(now, pod_uid, is_stopped=True):
+            return
+        if now.spec.get("mode") != "Paused":
+            logger.error("the end of the history of %r may be lost with its pod", sid)
+            await self._installation.mark_drained(now, pod_uid)
 
     async def _stop_agent(self, sid: str, nested: Nested) -> None:
         """Best effort: an agent that will not stop loses no more than what it does from now on."""
@@ -125,11 +134,15 @@ class Drainer:
             logger.warning("stop of the agent of %r: %s", sid, explain(error))
 
 
-def needs_drain(watched: Watched, pod_uid: str) -> bool:
-    """Whether this pod is about to go, and its history is not known to be saved."""
+def needs_drain(watched: Watched, pod_uid: str, *, is_stopped: bool = False) -> bool:
+    """
+    Whether this pod is about to go, and its history is not known to be saved.
+
+    One whose agent is stopped has to go, even if nobody wants a pause any more.
+    """
     return (
         watched.pod_uid == pod_uid
-        and watched.spec.get("mode") == "Paused"
+        and (is_stopped or watched.spec.get("mode") == "Paused")
         and not watched.is_terminating
         and watched.metadata.annotations.get(DRAINED_POD) != pod_uid
         and is_followed(watched)

@@ -16,15 +16,39 @@ ConversationStores = Callable[[str | None], Awaitable[ConversationStore]]
 
 KEEP_SECONDS = 5.0
 """Metadata is written no more often than this, while events come."""
+MAX_STORES = 128
 TITLE_LOOKS = 12
 """A title is made by an LLM after the first message: how often to look for it, once all is quiet."""
 MAX_TITLE = 200
 
 
+class Stores:
+    """
+    The stores of some users, kept open.
+
+    OpenHands makes one for each request; with S3 that is a client, and a client is a tenth of a second.
+    """
+
+    def __init__(self, open_store: ConversationStores) -> None:
+        self._open_store = open_store
+        self._stores: dict[str | None, ConversationStore] = {}
+
+    async def get(self, user_id: str | None) -> ConversationStore:
+        if user_id not in self._stores:
+            if len(self._stores) >= MAX_STORES:
+                self._stores.clear()
+            self._stores[user_id] = await self._open_store(user_id)
+        return self._stores[user_id]
+
+    def drop(self, user_id: str | None) -> None:
+        """It failed: the next call gets another one."""
+        self._stores.pop(user_id, None)
+
+
 class MetadataKeeper:
     """One conversation's metadata: written when there is news, never made."""
 
-    def __init__(self, follower: Follower, stores: ConversationStores) -> None:
+    def __init__(self, follower: Follower, stores: Stores) -> None:
         self._follower = follower
         self._stores = stores
         self._kept = Facts()
@@ -52,14 +76,20 @@ class MetadataKeeper:
         return await nested.get_conversation(self._follower.sid) or {}
 
     async def _save(self, facts: Facts, told: dict[str, Any]) -> None:
-        sid, store = self._follower.sid, await self._stores(self._follower.user_id)
+        user_id = self._follower.user_id
         try:
-            metadata = await store.get_metadata(sid)
+            await self._improve(await self._stores.get(user_id), facts, told)
         except FileNotFoundError:
             return  # Deleted: it must not come back.
+        except Exception:
+            self._stores.drop(user_id)
+            raise
+
+    async def _improve(self, store: ConversationStore, facts: Facts, told: dict[str, Any]) -> None:
+        metadata = await store.get_metadata(self._follower.sid)
         if improve(metadata, facts, told) and not self._follower.is_closed:
             await store.save_metadata(metadata)
-        if metadata.title != get_default_conversation_title(sid):
+        if metadata.title != get_default_conversation_title(self._follower.sid):
             self._looks_left = 0
 
 

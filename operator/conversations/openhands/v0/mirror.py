@@ -21,7 +21,7 @@ from conversations.client.watched import Watched
 from conversations.core.errors import ConversationError
 from conversations.openhands.v0.follower import Follower, Nested, is_followed
 from conversations.openhands.v0.history import History, Stopped
-from conversations.openhands.v0.metadata import ConversationStores, MetadataKeeper
+from conversations.openhands.v0.metadata import ConversationStores, MetadataKeeper, Stores
 from conversations.openhands.v0.pages import MIN_SECONDS, Pace
 
 logger = logging.getLogger(__name__)
@@ -60,16 +60,16 @@ class Mirror:
     ) -> None:
         self._installation = installation
         self._file_store = file_store
-        self._stores = conversation_stores
+        self._stores = Stores(conversation_stores)
         self._following: dict[str, _Following] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mirror")
+        self._slots = asyncio.Semaphore(PULLS_AT_ONCE)
         self._is_open = False
 
     async def start(self) -> None:
         """Follow what runs now, and whatever comes."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mirror")
-        self._slots = asyncio.Semaphore(PULLS_AT_ONCE)
         self._is_open = True
         self._installation.on_change(self._look)
         for watched in self._installation.select():
