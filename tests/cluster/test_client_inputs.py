@@ -26,6 +26,8 @@ from conversations.core.inputs import (
     input_name,
     read_document,
 )
+from conversations.openhands.v0.config import ManagerSettings
+from conversations.openhands.v0.installation import Installation
 from tests.cluster.acting import condition, owner_reference, report
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api, Manifest
@@ -197,6 +199,13 @@ async def test_an_input_that_was_lost_is_written_again(rig: Rig, api: Api) -> No
     await assert_they_agree(api, "s")
 
 
+async def test_inputs_that_nobody_has_adopted_go_with_a_close(rig: Rig, api: Api) -> None:
+    inputs = Inputs(first=FIRST, settings=OLD, env={"A": "1"})
+    await rig.client.start("s", inputs=inputs)
+    await rig.client.close("s")
+    assert [s for s in await api.list("secrets") if s["metadata"]["name"].startswith("s.")] == []
+
+
 @pytest.mark.parametrize(
     ("inputs", "word"),
     [
@@ -226,3 +235,28 @@ def test_nothing_secret_is_shown() -> None:
     assert "hidden" not in repr(inputs)
     secret: Manifest = build_input("s", InputKind.ENV, {"A": "aGlkZGVu"})
     assert "aGlkZGVu" not in repr(msgspec.convert(secret, Secret))
+
+
+async def test_one_that_may_not_have_its_image_can_be_given_another(rig: Rig, api: Api) -> None:
+    """As OpenHands' manager starts what is there: paused or not."""
+    settings = ManagerSettings(kubeconfig=str(rig.kubeconfig), access="direct")
+    installation = await Installation.open(settings)
+    try:
+        spec = {"sessionID": "s", "template": "default"}
+        await installation.start("s", spec | {"image": "forbidden"}, Inputs(settings=OLD))
+        rig.take_calls()
+        started = await installation.start("s", spec, Inputs(settings=OLD))
+        assert rig.take_calls() == ["get conversations", "patch conversations"]
+        assert "image" not in started.spec
+        paused = await installation.pause(started)
+        rig.take_calls()
+        resumed = await installation.start("s", spec, Inputs(settings=NEW))
+        assert rig.take_calls().count("patch conversations") == 1
+        assert paused.spec["mode"] == "Paused"
+        assert resumed.spec["mode"] == "Running"
+        await assert_they_agree(api, "s")
+        rig.take_calls()
+        await installation.start("s", spec, Inputs(settings=NEW))
+        assert rig.take_calls() == ["get conversations"]
+    finally:
+        await installation.aclose()

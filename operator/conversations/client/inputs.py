@@ -90,6 +90,17 @@ class InputSecrets:
                 changed[kind] = wanted
         return changed
 
+    async def discard(self, target: Watched, until: Deadline) -> None:
+        """
+        Delete what nobody owns of what that Conversation names: no owner would take it along.
+
+        Before the Conversation goes: after that, a successor might take it for his own.
+        """
+        for kind in target.spec.get("inputs") or {}:
+            left = await self._calls.get_secret(f"{target.metadata.name}.{kind}", until)
+            if left is not None and left.type == input_type(kind) and not left.owner_uids:
+                await self._calls.delete_secret(left, until)
+
     async def read_hash(self, name: str, kind: InputKind, until: Deadline) -> str | None:
         """The hash of what is there now."""
         found = await self._calls.get_secret(input_name(name, kind), until)

@@ -20,8 +20,8 @@ LOOK_AGAIN_SECONDS = 30.0
 GONE_SECONDS = 2.0
 """The same for a predecessor's end, which the watch may not tell: few wait for one, and not long."""
 
-AT_NEXT_START = {"image": None, "resourceFactor": 1}
-"""What a resume brings along, and what it is where nothing is said."""
+RESUMED = {"mode": "Running", "image": None, "resourceFactor": 1}
+"""What a wish that resumes says of one that is there, and what each is where nothing is said."""
 
 WhyNot = Callable[[Conversation], str | None]
 
@@ -34,7 +34,7 @@ class Wish:
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Packed = field(default_factory=dict, repr=False)
     resumes: bool = False
-    """A paused one is to run again, with image and size of the spec."""
+    """One that is there is to run, from its next start on with image and size of the spec."""
 
 
 class Lifecycle:
@@ -116,6 +116,7 @@ class Lifecycle:
             known = await self.find(session_id, until)
         except ConversationNotFound:
             return
+        await self._inputs.discard(known, until)
         await self._calls.delete_conversation(known, until)
         self._cache.hide(known)
 
@@ -145,11 +146,13 @@ class Lifecycle:
 
     async def _bring_up_to_date(self, existing: Watched, wish: Wish, until: Deadline) -> Watched:
         changes: dict[str, Any] = {}
-        if wish.resumes and existing.spec.get("mode", "Running") == "Paused":
-            changes["mode"] = "Running"
-            for name, default in AT_NEXT_START.items():
-                if existing.spec.get(name, default) != wish.spec.get(name, default):
-                    changes[name] = wish.spec.get(name)
+        if wish.resumes:
+            wanted = {name: wish.spec.get(name, value) for name, value in RESUMED.items()}
+            changes = {
+                name: value
+                for name, value in wanted.items()
+                if existing.spec.get(name, RESUMED[name]) != value
+            }
         return await self._change(existing, changes, wish.inputs, until)
 
     async def _change(

@@ -1,6 +1,5 @@
 """What an entered manager consists of: started together, and stopped in the reverse order."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self
@@ -80,4 +79,4 @@ class ManagerParts:
 
     async def aclose(self) -> None:
         """Leave no task behind.  The conversations go on."""
-        await asyncio.shield(self.stack.aclose())
+        await self.stack.aclose()
