@@ -67,6 +67,14 @@ def test_the_pace_slows_while_quiet_and_is_quick_again_when_something_comes() ->
     assert pace.busy() == 1.0
 
 
+def test_many_quiet_pods_are_not_asked_more_often_in_all() -> None:
+    pace = Pace()
+    waits = [pace.quiet(1000) for _ in range(20)]
+    assert waits[:3] == [1.5, 2.25, 3.375]
+    assert waits[-1] == 50.0
+    assert pace.quiet(1) == MAX_SECONDS
+
+
 def test_failures_back_off_and_are_forgotten_by_success() -> None:
     pace = Pace()
     waits = [pace.failed() for _ in range(20)]

@@ -166,7 +166,7 @@ class Mirror:
             if not pace.has_failed:
                 logger.warning("history of %r: %s", follower.sid, explain(error))
             return pace.failed()
-        return pace.busy() if came else pace.quiet()
+        return pace.busy() if came else pace.quiet(len(self._following))
 
     async def _pull_round(self, following: "_Following") -> bool:
         follower = following.follower

@@ -11,6 +11,7 @@ MAX_GAP = 100
 MIN_SECONDS = 1.0
 MAX_SECONDS = 5.0
 MAX_RETRY_SECONDS = 30.0
+QUIET_PER_SECOND = 20.0
 
 
 def take(page: Sequence[object], start: int, *, settled: bool) -> list[dict[str, Any]]:
@@ -53,9 +54,11 @@ class Pace:
         self._seconds, self._failures = MIN_SECONDS, 0
         return self._seconds
 
-    def quiet(self) -> float:
+    def quiet(self, followed: int = 1) -> float:
+        """`followed` pods share what one server asks all quiet ones together."""
         self._failures = 0
-        self._seconds = min(MAX_SECONDS, self._seconds * 1.5)
+        longest = max(MAX_SECONDS, followed / QUIET_PER_SECOND)
+        self._seconds = min(longest, self._seconds * 1.5)
         return self._seconds
 
     def failed(self) -> float:
