@@ -225,16 +225,18 @@ async def test_p8_a_runtime_class_is_passed_through(
     servers: Servers, api: Api, kubelet: Kubelet, test_id: str
 ) -> None:
     classes = "/apis/node.k8s.io/v1/runtimeclasses"
-    await api.request("POST", classes, json={"metadata": {"name": test_id}, "handler": "runsc"})
+    # Runs on other versions are in other namespaces; a RuntimeClass is in none.
+    name = api.namespace
+    await api.request("POST", classes, json={"metadata": {"name": name}, "handler": "runsc"})
     try:
         template = v0_template(test_id, EMPTY_DIR, 3000)
-        template["spec"]["pod"]["spec"]["runtimeClassName"] = test_id
+        template["spec"]["pod"]["spec"]["runtimeClassName"] = name
         await api.create("runtimetemplates", template)
         await wait_accepted(api, test_id)
         kubelet.hold(test_id)
         async with servers.open(template=test_id) as outer:
             await outer.start(test_id)
             (pod,) = await eventually(partial(pods_of, api, test_id), 20, "its pod")
-        assert pod["spec"]["runtimeClassName"] == test_id
+        assert pod["spec"]["runtimeClassName"] == name
     finally:
-        await api.request("DELETE", f"{classes}/{test_id}")
+        await api.request("DELETE", f"{classes}/{name}")
