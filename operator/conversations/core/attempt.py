@@ -18,6 +18,9 @@ _HINTS = {
     _NO_SETTINGS: "it has no settings",
     "STATUS$ERROR_LLM_AUTHENTICATION": "the settings have no API key for the model",
 }
+_NO_REPOSITORY = (
+    "the repository's provider cannot be reached from the pod, or does not give it away"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def learn(
     if answer.status not in request.accepted and not (
         answer.status is None and request.may_time_out
     ):
-        return replace(attempt, outcome=_refused(attempt, request, answer))
+        return replace(attempt, outcome=_refused(declared, attempt, request, answer))
     if request.method != "GET" and answer.status is not None and answer.status < 300:
         nested.read_done(answer, request)
     match request.step:
@@ -158,15 +161,16 @@ def _learn_stored(
             return replace(attempt, names=names | name, sure_of_names=False)
 
 
-def _refused(attempt: Attempt, request: Request, answer: Answer) -> Outcome:
+def _refused(declared: Declared, attempt: Attempt, request: Request, answer: Answer) -> Outcome:
     """A 4xx to what was told is final; everything else is a disturbance."""
     status, step = answer.status, request.step
     told = step in (Step.SETTINGS, Step.SECRET, Step.CREATE, Step.START)
-    # 401 to the creation is the repository's provider speaking, not the check of the session key.
-    final = status in (400, 403, 413, 415, 422) or (status == 401 and step is Step.CREATE)
     hint = _HINTS.get(_message_id(answer.body), "")
+    final = status in (400, 403, 413, 415, 422)
     if hint == _HINTS[_NO_SETTINGS] and attempt.told_settings:
         final = False  # Its container was restarted since.
+    if status == 401 and step is Step.CREATE and declared.repository:
+        final, hint = True, _NO_REPOSITORY
     said = f"{step}: the nested server answered {status}" + (f": {hint}" if hint else "")
     if not (told and final):
         raise RuntimeUnavailable(said)

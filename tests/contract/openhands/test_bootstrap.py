@@ -18,6 +18,9 @@ from conversations.runtime.v0_bootstrap import configure
 from tests.contract.openhands.conftest import Llm, events_of, finished, messages_of
 from tests.contract.openhands.server import OpenHandsProcess
 
+# The first one unpacks the image.
+pytestmark = pytest.mark.timeout(300)
+
 CONFIGURED = Outcome(configured=True, told=True)
 
 
@@ -170,7 +173,7 @@ async def test_a_repository_out_of_reach(client: OpenHandsV0, llm: Llm) -> None:
     first = {"repository": "owner/name", "git_provider": "github"}
     outcome = await configure(client, Declared("far", first, told(llm)))
     assert not outcome.configured and outcome.finding is not None
-    assert outcome.finding.message == "creation: the nested server answered 401."
+    assert outcome.finding.message.startswith("creation: the nested server answered 401: the repo")
 
 
 @pytest.mark.parametrize("sid", ["größe & co #1", "A" * 100, "%2e%2e", "a?b=c"])
@@ -194,7 +197,24 @@ async def test_a_conversation_without_a_message(client: OpenHandsV0, llm: Llm) -
     assert stopped is not None and stopped["status"] == "STOPPED"
 
 
-@pytest.mark.timeout(300)
+async def test_a_set_up_script_is_waited_for(
+    client: OpenHandsV0, nested: OpenHandsProcess, llm: Llm
+) -> None:
+    script = nested.home / "project" / ".openhands" / "setup.sh"
+    script.parent.mkdir()
+    script.write_text("sleep 3; touch set-up\n")
+    try:
+        started = time.monotonic()
+        assert await configure(client, Declared("set-up", {}, told(llm))) == CONFIGURED
+        assert time.monotonic() - started > 3
+        assert (nested.home / "project" / "set-up").exists()
+        # By this the bootstrap knows that it has to be patient.
+        events = await events_of(client, "set-up")
+        assert ("environment", "run") in [(e.get("source"), e.get("action")) for e in events]
+    finally:
+        script.unlink()
+
+
 async def test_killed_at_points(mortal_nested: OpenHandsProcess, llm: Llm) -> None:
     """The container dies as the creation was answered, and again when all is well."""
     declared = Declared(

@@ -16,6 +16,9 @@ from conversations.runtime.v0_bootstrap import REQUESTS_PER_SECOND, configure
 from conversations.runtime.v0_http import TooLarge
 from tests.contract.openhands.server import OpenHandsProcess, free_port
 
+# The first one unpacks the image.
+pytestmark = pytest.mark.timeout(300)
+
 KEY = "the-session-key-of-these-tests"
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
