@@ -16,31 +16,35 @@ from conversations.openhands.v0 import deletion
 from conversations.openhands.v0.deletion import remove_history
 from tests.openhands.rig.asking import run, wait_status
 from tests.openhands.rig.outer import Outer, Servers
-from tests.rig.api import Api
+from tests.rig.api import Api, Manifest
 from tests.rig.waiting import eventually
 
 RUNTIME = get_runtime_cls("conversations.openhands.v0.ConversationRuntime")
 
 
-async def wait_nothing_left(api: Api, sid: str, uid: str) -> None:
+async def wait_nothing_left(api: Api, conversation: Manifest) -> None:
     """Conversation, pod, Secrets and volume claim are gone."""
+    name, uid = conversation["metadata"]["name"], conversation["metadata"]["uid"]
+    left: list[str] = []
 
     async def is_gone() -> bool:
-        if [c for c in await api.list("conversations") if c["spec"]["sessionID"] == sid]:
-            return False
+        left.clear()
+        if found := await api.get("conversations", name):
+            left.append(found["kind"])
         for kind in ("pods", "secrets", "persistentvolumeclaims"):
             for child in await api.list(kind):
                 owners = child["metadata"].get("ownerReferences", [])
-                if uid in {owner["uid"] for owner in owners}:
-                    return False
-        return True
+                owned = uid in {owner["uid"] for owner in owners}
+                if owned or child["metadata"]["name"].startswith(f"{name}."):
+                    left.append(f"{kind}/{child['metadata']['name']}")
+        return not left
 
-    await eventually(is_gone, 60, lambda: f"{sid} still has something")
+    await eventually(is_gone, 60, lambda: f"{name} still has {left}")
 
 
-async def uid_of(api: Api, sid: str) -> str:
+async def conversation_of(api: Api, sid: str) -> Manifest:
     [found] = [c for c in await api.list("conversations") if c["spec"].get("sessionID") == sid]
-    return str(found["metadata"]["uid"])
+    return found
 
 
 def write_history(file_store: FileStore, sid: str, user: str | None, events: int = 3) -> None:
@@ -74,7 +78,7 @@ async def test_a_running_conversation_is_deleted_with_everything(
 ) -> None:
     await outer.save_metadata(test_id, user)
     await run(outer, test_id, user)
-    uid = await uid_of(api, test_id)
+    conversation = await conversation_of(api, test_id)
     write_history(outer.file_store, test_id, user)
     write_history(outer.file_store, test_id + "x", user)
     await RUNTIME.delete(test_id)
@@ -82,7 +86,7 @@ async def test_a_running_conversation_is_deleted_with_everything(
     assert not has_history(outer.file_store, test_id, user)
     assert not has_history(outer.file_store, test_id, None)
     assert has_history(outer.file_store, test_id + "x", user)
-    await wait_nothing_left(api, test_id, uid)
+    await wait_nothing_left(api, conversation)
     # What was mirrored before does not come back with the pod's last words.
     await asyncio.sleep(2)
     assert not has_history(outer.file_store, test_id, user)
@@ -92,14 +96,14 @@ async def test_a_paused_one_is_deleted_too_and_twice_is_as_good(
     outer: Outer, api: Api, test_id: str
 ) -> None:
     await run(outer, test_id)
-    uid = await uid_of(api, test_id)
+    conversation = await conversation_of(api, test_id)
     await outer.manager.close_session(test_id)
     await wait_status(outer, test_id, None)
     write_history(outer.file_store, test_id, None)
     await asyncio.gather(RUNTIME.delete(test_id), RUNTIME.delete(test_id))
     await RUNTIME.delete(test_id)
     assert not has_history(outer.file_store, test_id, None)
-    await wait_nothing_left(api, test_id, uid)
+    await wait_nothing_left(api, conversation)
 
 
 async def test_one_whose_pod_never_came_is_deleted(
@@ -107,9 +111,9 @@ async def test_one_whose_pod_never_came_is_deleted(
 ) -> None:
     kubelet.hold(test_id)  # type: ignore[attr-defined]
     await outer.start(test_id)
-    uid = await uid_of(api, test_id)
+    conversation = await conversation_of(api, test_id)
     await RUNTIME.delete(test_id)
-    await wait_nothing_left(api, test_id, uid)
+    await wait_nothing_left(api, conversation)
 
 
 async def test_the_history_of_one_that_is_gone_is_found_by_its_metadata(
@@ -158,7 +162,7 @@ async def test_another_installations_is_left_alone(
         await run(other, test_id)
     async with servers.open():
         await RUNTIME.delete(test_id)
-    assert await uid_of(api, test_id)
+    assert await conversation_of(api, test_id)
 
 
 async def test_it_can_be_started_again_after_it_was_deleted(outer: Outer, test_id: str) -> None:

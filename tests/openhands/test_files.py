@@ -346,7 +346,7 @@ async def test_f6_hostile_sids_reach_no_pod(running: Running, sid: str) -> None:
     ):
         with pytest.raises(ValueError):
             await call
-    assert running.nested.calls == []
+    assert [c for c in running.nested.calls if c.path.endswith(KINDS)] == []
 
 
 async def test_many_at_once_do_not_wait_for_each_other(running: Running) -> None:
