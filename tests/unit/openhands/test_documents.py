@@ -24,6 +24,7 @@ class Provider(Enum):
 
 class McpConfig(BaseModel):
     urls: list[str] = []
+    timeout: int | None = None
 
 
 class InitData(BaseModel):
@@ -135,4 +136,6 @@ def test_an_order_shows_nothing_secret() -> None:
 def test_mcp_config() -> None:
     assert dump_mcp_config(None) is None
     assert dump_mcp_config(InitData()) is None
-    assert dump_mcp_config(InitData(mcp_config=McpConfig(urls=["u"]))) == {"urls": ["u"]}
+    given = InitData(mcp_config=McpConfig(urls=["u"]))
+    assert dump_mcp_config(given) == {"urls": ["u"]}
+    assert dump_mcp_config(given) == build_settings(given)["settings"]["mcp_config"]

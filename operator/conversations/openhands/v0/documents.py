@@ -66,9 +66,11 @@ def build_settings(settings: Any) -> dict[str, Any]:
 
 
 def dump_mcp_config(settings: Any) -> dict[str, Any] | None:
-    """The settings' MCP servers as JSON."""
+    """The settings' MCP servers, to the letter as `build_settings` has them: equal ones are told once."""
     mcp_config = getattr(settings, "mcp_config", None)
-    return None if mcp_config is None else dict(mcp_config.model_dump(mode="json"))
+    if mcp_config is None:
+        return None
+    return dict(mcp_config.model_dump(mode="json", exclude_none=True))
 
 
 def _provider_tokens(tokens: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The Conversations of one OpenHands installation, and the way to their pods.
 Whoever else makes Conversations in the namespace, this sees and changes only what carries its label.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -88,7 +89,9 @@ class Installation:
     async def start(self, sid: str, spec: Mapping[str, Any], inputs: Inputs) -> Watched:
         """Running, with these inputs: made, resumed or left alone, in as few writes as that takes."""
         labels = {INSTALLATION: self.settings.installation}
-        wish = Wish(spec, labels, inputs.pack(), resumes=True)
+        # A large replay takes a second to pack, in which nobody else must wait.
+        packed = await asyncio.to_thread(inputs.pack)
+        wish = Wish(spec, labels, packed, resumes=True)
         async with deadline(CALL_SECONDS, f"start of {sid!r}") as until:
             return await self._parts.lifecycle.start(sid, wish, until)
 
