@@ -187,11 +187,11 @@ async def test_the_end_of_a_long_history_is_found_on_s3(store: Store) -> None:
 
     truncated = Truncated(store.files)
     truncated.is_away = False
-    event = json.dumps(Nested("x").add_event())
+    event = Nested("x").add_event()
     for number in range(2500):
         (path := store.folder / f"sessions/s/events/{number}.json").parent.mkdir(
             parents=True, exist_ok=True
         )
-        path.write_text(event)
-    mark, next_id, _ = History(truncated, "s", None).locate("2026-01-01T00:00:00.000000")
+        path.write_text(json.dumps(event))
+    mark, next_id, _ = History(truncated, "s", None).locate(event["timestamp"])
     assert (mark.offset, next_id) == (0, 2500)

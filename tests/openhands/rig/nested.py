@@ -7,6 +7,7 @@ manager, the mirror and the file methods call.  The real one is used where its o
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,8 @@ class Volume:
 
     created: bool = False
     title: str = ""
+    microsecond: int = field(default_factory=lambda: secrets.randbelow(10**6))
+    """Of all its events' times: those of another volume have others."""
     events: list[Json] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
 
@@ -97,9 +100,10 @@ class Nested:
     def add_event(self, source: str = "agent", **fields: Json) -> Json:
         """One more event, as the event stream writes it."""
         number = len(self.volume.events)
+        minute, second = number // 60 % 60, number % 60
         event = {
             "id": number,
-            "timestamp": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}.000000",
+            "timestamp": f"2026-01-01T00:{minute:02}:{second:02}.{self.volume.microsecond:06}",
             "source": source,
             "message": f"event {number}",
             "action": "message",
