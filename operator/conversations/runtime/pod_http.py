@@ -17,6 +17,19 @@ MAX_REFUSAL_BYTES = 16 * 1024
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
+def pod_client(url: str, key: str) -> httpx.AsyncClient:
+    """For requests to one pod with its session key: no proxies, no redirects, no compression."""
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={SESSION_KEY_HEADER: key, "Accept-Encoding": "identity"},
+        # An SSL context costs 20 ms; pods speak plain HTTP.
+        verify=url.startswith("https:"),
+        follow_redirects=False,
+        # Proxies of the environment are for the outside: they must not see session keys.
+        trust_env=False,
+    )
+
+
 class PodHttp:
     """
     Requests to one pod with its session key.
@@ -27,15 +40,7 @@ class PodHttp:
     """
 
     def __init__(self, url: str, key: str) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers={SESSION_KEY_HEADER: key, "Accept-Encoding": "identity"},
-            # An SSL context costs 20 ms; pods speak plain HTTP.
-            verify=url.startswith("https:"),
-            follow_redirects=False,
-            # Proxies of the environment are for the outside: they must not see session keys.
-            trust_env=False,
-        )
+        self._client = pod_client(url, key)
 
     async def aclose(self) -> None:
         await self._client.aclose()

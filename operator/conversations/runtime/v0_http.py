@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from conversations.runtime.pod_http import CONNECT_SECONDS, SESSION_KEY_HEADER
+from conversations.runtime.pod_http import CONNECT_SECONDS, pod_client
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_HISTORY_BYTES = 32 * 1024 * 1024
@@ -26,20 +26,14 @@ class TooLarge(httpx.ReadError):
 
 class NestedHttp:
     """
-    Requests to one pod with its session key: no proxies, no redirects, no compression.
+    Requests to one pod with its session key, whole or as a stream.
 
     Bound to one pod uid by its owner: a connection is never reused for another pod that was given
     the same address.
     """
 
     def __init__(self, url: str, key: str) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers={SESSION_KEY_HEADER: key, "Accept-Encoding": "identity"},
-            verify=url.startswith("https:"),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._client = pod_client(url, key)
 
     async def aclose(self) -> None:
         await self._client.aclose()
