@@ -20,11 +20,10 @@ def stub_template(port: int) -> Manifest:
 
 
 def sample_template(kind: str) -> Manifest:
-    """The sample, with this machine's image and hardly any CPU requested: others use it, too."""
+    """The sample, with the image of this machine."""
     path = REPOSITORY / "manifests" / "samples" / f"runtimetemplate-{SAMPLES[kind]}.yaml"
     template: Manifest = yaml.safe_load(path.read_text())
     template["metadata"]["name"] = kind
     for container in template["spec"]["pod"]["spec"]["containers"]:
         container.update(image=IMAGE, imagePullPolicy="Never")
-        container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
     return template
