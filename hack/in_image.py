@@ -50,7 +50,9 @@ def main(image: str, command: list[str]) -> int:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(os.environ.get("CONVERSATION_OPERATOR_CACHE") or f"{base}/conversation-operator")
     root = unpack(cache / "images" / f"{image}.tar", cache / "roots" / image)
-    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    # Should this process be killed, unshare, which ignores polite signals, and all in it go, too.
+    namespaces = ["setpriv", "--pdeathsig", "KILL"]
+    namespaces += ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     enter = ["sh", "-c", ENTER, "enter", str(root), str(REPOSITORY), str(cache)]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {"PATH": PATH, "HOME": "/root", "CONVERSATION_OPERATOR_CACHE": str(cache)}
