@@ -53,9 +53,9 @@ else:
 class Words:
     """Secrets that people entrust to OpenHands; none may be seen again anywhere."""
 
-    llm_key: str = field(default_factory=lambda: f"sk-{secrets.token_hex(16)}")
-    git_token: str = field(default_factory=lambda: f"ghp_{secrets.token_hex(16)}")
-    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    llm_key: str = field(repr=False, default_factory=lambda: f"sk-{secrets.token_hex(16)}")
+    git_token: str = field(repr=False, default_factory=lambda: f"ghp_{secrets.token_hex(16)}")
+    secret: str = field(repr=False, default_factory=lambda: secrets.token_hex(16))
 
 
 @dataclass(frozen=True)

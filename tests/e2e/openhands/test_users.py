@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.e2e.openhands.house import REDIS, House
-from tests.e2e.openhands.talk import Talk, say_hello
-from tests.rig.outer import Outer
+from tests.e2e.openhands.talk import TURN_SECONDS, Talk, say_hello
+from tests.rig.outer import LOOK_SECONDS, Outer
 from tests.rig.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
@@ -20,7 +20,8 @@ TOO_MANY = "AGENT_ERROR$TOO_MANY_CONVERSATIONS"
 async def test_a_fourth_conversation_closes_the_users_oldest(house: House, pair: Outer) -> None:
     other = await say_hello(pair, None, EVE)
     talks = [await say_hello(pair, None, ADA) for _ in range(3)]
-    await asyncio.gather(talks[0].running(), other.running())
+    await asyncio.gather(*(talk.running() for talk in (*talks, other)))
+    await use_later(talks[1:])
     async with emitted(house) as messages:
         talks.append(await say_hello(pair, None, ADA))
         await talks[0].becomes("STOPPED", 60)
@@ -33,6 +34,19 @@ async def test_a_fourth_conversation_closes_the_users_oldest(house: House, pair:
     assert conversation["spec"]["user"] == ADA
     await asyncio.gather(*(talk.delete() for talk in (*talks, other)))
     await eventually(lambda: _all_gone(house, [*talks, other]), 60, "all Conversations to go")
+
+
+async def use_later(talks: list[Talk]) -> None:
+    """Say something in each, so that none of them is the one that was left alone the longest."""
+    before = {talk.sid: (await talk.info())["last_updated_at"] for talk in talks}
+    for talk in talks:
+        await talk.call("POST", "/message", json={"message": "run: echo used-$((40+2))"})
+
+    async def noticed() -> bool:
+        await asyncio.sleep(LOOK_SECONDS)
+        return all([(await each.info())["last_updated_at"] > before[each.sid] for each in talks])
+
+    await eventually(noticed, TURN_SECONDS, "the time of their last use to be known")
 
 
 @asynccontextmanager
