@@ -3,10 +3,21 @@
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+from conversations.openhands.v0.follower import Follower
 from conversations.openhands.v0.history import History
-from tests.openhands.rig.mirroring import Declared, Failing, Store, add, mirroring, wait_ids
+from tests.openhands.rig.mirroring import (
+    SECONDS,
+    Declared,
+    Failing,
+    Store,
+    add,
+    mirroring,
+    wait_ids,
+)
 from tests.openhands.rig.nested import Nested
+from tests.rig.waiting import eventually
 
 
 async def test_every_event_comes_over_page_by_page_and_goes_on(
@@ -116,6 +127,39 @@ async def test_a_write_that_fails_stops_the_rest_and_is_tried_again(
         failing.is_away = False
         await wait_ids(store, "s", 10)
     assert failing.refused
+
+
+async def test_a_pull_that_is_given_up_is_done_again(declared: Declared, store: Store) -> None:
+    add(await declared.run("s"), 50)
+    slow = Failing(store.files, write_seconds=0.02)
+    watched = declared.watched["s"]
+    with ThreadPoolExecutor(1) as threads:
+        history = History(slow, "s", None)
+        follower = Follower(watched, history, asyncio.Lock(), threads)
+        async with declared.draining_runtime(watched, 60) as nested:
+            pull = asyncio.create_task(follower.pull(nested))
+            await asyncio.sleep(0.5)
+            pull.cancel()
+            await asyncio.gather(pull, return_exceptions=True)
+            written = len(store.ids("s"))
+            assert 0 < written < 50
+            await asyncio.sleep(0.3)
+            assert len(store.ids("s")) <= written + 1
+            await follower.pull(nested)
+    assert store.ids("s") == list(range(50))
+
+
+async def test_forgetting_waits_for_the_write_under_way(declared: Declared, store: Store) -> None:
+    add(await declared.run("s"), 100)
+    slow = Failing(store.files, write_seconds=0.1)
+    async with mirroring(declared, store, lambda _: slow) as mirror:
+        await eventually(lambda: store.ids("s"), SECONDS, "the first event")
+        declared.delete("s")
+        await mirror.forget("s")
+        written = store.ids("s")
+        assert len(written) < 100
+        await asyncio.sleep(0.5)
+        assert store.ids("s") == written
 
 
 async def test_one_pod_is_asked_about_once_a_second_and_less_while_it_is_quiet(

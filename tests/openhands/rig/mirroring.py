@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -190,17 +191,19 @@ def add(nested: Nested, count: int) -> None:
 
 
 class Failing(FileStore):
-    """A store that is away for a while."""
+    """A store that is away for a while, or slow."""
 
-    def __init__(self, inner: FileStore) -> None:
+    def __init__(self, inner: FileStore, *, write_seconds: float = 0.0) -> None:
         self.inner = inner
-        self.is_away = True
+        self.is_away = not write_seconds
         self.refused = 0
+        self.write_seconds = write_seconds
 
     def write(self, path: str, contents: str | bytes) -> None:
         if self.is_away and path.endswith("/7.json"):
             self.refused += 1
             raise OSError("no space left on device")
+        time.sleep(self.write_seconds)
         self.inner.write(path, contents)
 
     def read(self, path: str) -> str:

@@ -1,6 +1,7 @@
 """Brings the events of one pod into the history of its conversation."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -18,6 +19,8 @@ PAGE_EVENTS = 100
 """The most that a nested server gives at once."""
 GAP_SECONDS = 5.0
 """For how long a missing event may yet come."""
+CLOSE_SECONDS = 10.0
+"""For a write under way, on a store that hangs."""
 
 
 class Nested(Protocol):
@@ -52,10 +55,13 @@ class Follower:
         self._gap: tuple[int, float] = (-1, 0.0)
         self._facts = Facts()
         self._closed = False
+        self._writing: asyncio.Future[Any] | None = None
 
-    def close(self) -> None:
-        """Write nothing more, from any thread."""
+    async def close(self) -> None:
+        """Return when nothing is being written; nothing more will be."""
         self._closed = True
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=CLOSE_SECONDS)
 
     def is_of(self, watched: Watched) -> bool:
         """Whether this is the same conversation, on the same pod."""
@@ -124,20 +130,21 @@ class Follower:
         if not events:
             return
         assert self._mark is not None
-        offset = self._mark.offset
-        await self._run(self._history.append, events, offset, lambda: not self._closed)
+        offset, stop = self._mark.offset, threading.Event()
+        try:
+            await self._run(
+                self._history.append, events, offset, lambda: not (self._closed or stop.is_set())
+            )
+        except asyncio.CancelledError:
+            stop.set()  # A thread cannot be cancelled: it stops before the next file.
+            raise
         self._next_id = event_id(events[-1]) + 1 + offset
         self._facts = self._facts.after(events)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            # A thread cannot be cancelled: it stops before the next file.
-            self.close()
-            await asyncio.wait({running}, timeout=GAP_SECONDS)
-            raise
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(self._threads, work, *arguments)
+        return await asyncio.shield(self._writing)
 
 
 def is_followed(watched: Watched) -> bool:

@@ -1,5 +1,6 @@
 """What the outer server's lists say about a conversation, kept as true as its history."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -54,6 +55,12 @@ class MetadataKeeper:
         self._kept = Facts()
         self._kept_time = 0.0
         self._looks_left = TITLE_LOOKS
+        self._saving = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Return when nothing is being written; the follower, closed before, sees to it that nothing will."""
+        async with self._saving:
+            pass
 
     async def keep(self, nested: Nested, *, last: bool = False) -> None:
         """Write what has changed; at once if this is the last look at the pod, or else in due time."""
@@ -65,8 +72,10 @@ class MetadataKeeper:
         if not last and time.monotonic() - self._kept_time < KEEP_SECONDS:
             return
         told = await self._ask(nested, facts)
-        await self._save(facts, told)
-        self._kept, self._kept_time = facts, time.monotonic()
+        self._kept_time = time.monotonic()
+        async with self._saving:
+            if await self._save(facts, told):
+                self._kept = facts
 
     async def _ask(self, nested: Nested, facts: Facts) -> dict[str, Any]:
         news = facts != self._kept
@@ -75,15 +84,17 @@ class MetadataKeeper:
         self._looks_left = max(0, self._looks_left - 1)
         return await nested.get_conversation(self._follower.sid) or {}
 
-    async def _save(self, facts: Facts, told: dict[str, Any]) -> None:
+    async def _save(self, facts: Facts, told: dict[str, Any]) -> bool:
+        """Whether there is metadata: what was deleted must not come back, what is away may."""
         user_id = self._follower.user_id
         try:
             await self._improve(await self._stores.get(user_id), facts, told)
         except FileNotFoundError:
-            return  # Deleted: it must not come back.
+            return False
         except Exception:
             self._stores.drop(user_id)
             raise
+        return True
 
     async def _improve(self, store: ConversationStore, facts: Facts, told: dict[str, Any]) -> None:
         metadata = await store.get_metadata(self._follower.sid)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from openhands.storage.files import FileStore
 
@@ -62,6 +62,7 @@ class Mirror:
         self._file_store = file_store
         self._stores = Stores(conversation_stores)
         self._following: dict[str, _Following] = {}
+        self._made: WeakSet[_Following] = WeakSet()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mirror")
@@ -94,12 +95,11 @@ class Mirror:
 
     async def forget(self, sid: str) -> None:
         """Return when nothing of this session is being written, nor will be for this conversation."""
-        following = self._following.pop(sid, None)
-        if following is not None:
+        self._following.pop(sid, None)
+        for following in [known for known in self._made if known.follower.sid == sid]:
             following.end()
-            following.follower.close()
-        async with self._lock(sid):
-            pass
+            await following.follower.close()
+            await following.keeper.close()
 
     async def catch_up(self, watched: Watched, nested: Nested) -> None:
         """Write all that the pod has to tell, once its agent is stopped."""
@@ -138,7 +138,9 @@ class Mirror:
     def _make(self, watched: Watched) -> "_Following":
         history = History(self._file_store, watched.session_id, watched.user)
         follower = Follower(watched, history, self._lock(watched.session_id), self._threads)
-        return _Following(follower, MetadataKeeper(follower, self._stores))
+        following = _Following(follower, MetadataKeeper(follower, self._stores))
+        self._made.add(following)
+        return following
 
     def _lock(self, sid: str) -> asyncio.Lock:
         return self._locks.setdefault(sid, asyncio.Lock())
@@ -159,6 +161,7 @@ class Mirror:
             async with asyncio.timeout(ROUND_SECONDS):
                 came = await self._pull_round(following)
         except Stopped:
+            following.end()
             return 0.0
         except (
             Exception
