@@ -18,7 +18,8 @@ from openhands.storage.locations import get_conversation_event_filename
 from conversations.openhands.v0 import addresses, attached
 from tests.openhands.rig.asking import run
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import HTML, Answer, Nested, half_a_body, nothing, say, say_after
+from tests.openhands.rig.misbehaviour import HTML, Answer, half_a_body, nothing, say, say_after
+from tests.openhands.rig.nested import Nested
 from tests.openhands.rig.outer import Outer
 from tests.openhands.rig.routes import open_routes
 from tests.rig.api import Api

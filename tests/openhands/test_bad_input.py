@@ -16,7 +16,8 @@ from conversations.core.inputs import InputKind, build_input, document_data, inp
 from conversations.openhands.v0 import KubernetesConversationManager
 from tests.openhands.rig.asking import info_of, run, wait_status
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import HTML, Answer, Nested, half_a_body, nothing, say
+from tests.openhands.rig.misbehaviour import HTML, Answer, half_a_body, nothing, say
+from tests.openhands.rig.nested import Nested
 from tests.openhands.rig.outer import SECRET, Outer, some_settings
 from tests.openhands.test_start import conversations_of
 from tests.rig.api import Api

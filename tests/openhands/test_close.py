@@ -7,14 +7,7 @@ from openhands.events.event_store import EventStore
 
 from tests.openhands.rig.asking import info_of, run
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import (
-    HTML,
-    Answer,
-    half_a_body,
-    nothing,
-    say,
-    say_after,
-)
+from tests.openhands.rig.misbehaviour import HTML, Answer, half_a_body, nothing, say, say_after
 from tests.openhands.rig.outer import Outer, Servers
 from tests.openhands.test_start import conversations_of, pods_of
 from tests.rig.api import Api

@@ -7,7 +7,7 @@ from openhands.storage.data_models.conversation_status import ConversationStatus
 
 from tests.openhands.rig.asking import run, wait_status
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import say, say_after
+from tests.openhands.rig.misbehaviour import say, say_after
 from tests.openhands.rig.outer import Servers
 from tests.openhands.test_start import conversations_of, pods_of
 from tests.rig.api import Api

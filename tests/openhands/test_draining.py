@@ -6,7 +6,7 @@ from typing import Any
 
 from conversations.openhands.v0.draining import Drainer
 from tests.openhands.rig.mirroring import Declared, Store, add, mirroring, wait_ids
-from tests.openhands.rig.nested import say
+from tests.openhands.rig.misbehaviour import say
 from tests.rig.waiting import eventually
 
 SECONDS = 15.0

@@ -12,7 +12,8 @@ from aiohttp import web
 from conversations.openhands.v0 import files as files_module
 from tests.openhands.rig.asking import run
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import HTML, Answer, Nested, half_a_body, nothing, say, say_after
+from tests.openhands.rig.misbehaviour import HTML, Answer, half_a_body, nothing, say, say_after
+from tests.openhands.rig.nested import Nested
 from tests.openhands.rig.outer import Outer
 from tests.openhands.rig.routes import open_routes
 

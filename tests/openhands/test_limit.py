@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.openhands.rig.asking import run
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import say, say_after
+from tests.openhands.rig.misbehaviour import say, say_after
 from tests.openhands.rig.outer import Outer, Servers
 from tests.openhands.test_start import conversations_of
 from tests.rig.api import Api

@@ -9,7 +9,8 @@ import pytest
 from openhands.storage.data_models.conversation_metadata import ConversationMetadata
 
 from tests.openhands.rig.mirroring import Declared, Store, mirroring
-from tests.openhands.rig.nested import Nested, say
+from tests.openhands.rig.misbehaviour import say
+from tests.openhands.rig.nested import Nested
 from tests.rig.waiting import eventually
 
 SID = "0123456789abcdef"

@@ -7,7 +7,8 @@ import pytest
 
 from conversations.openhands.v0.history import LEFT_OUT, MAX_EVENT_BYTES
 from tests.openhands.rig.mirroring import Declared, Store, add, mirroring, wait_ids
-from tests.openhands.rig.nested import Nested, half_a_body, nothing, say
+from tests.openhands.rig.misbehaviour import half_a_body, nothing, say
+from tests.openhands.rig.nested import Nested
 
 HOSTILE: dict[str, dict[str, Any]] = {
     "no event": {"action": None, "args": 1},

@@ -9,7 +9,7 @@ from openhands.storage.data_models.conversation_status import ConversationStatus
 
 from tests.openhands.rig.asking import info_of, run, wait_status
 from tests.openhands.rig.kubelet import UNSCHEDULABLE, Kubelet, waiting
-from tests.openhands.rig.nested import nothing, say, say_after
+from tests.openhands.rig.misbehaviour import nothing, say, say_after
 from tests.openhands.rig.outer import Outer, Servers, some_settings
 from tests.openhands.test_start import conversations_of, pods_of
 from tests.rig.api import Api, Manifest

@@ -10,7 +10,8 @@ from openhands.storage.locations import get_conversation_dir
 
 from tests.openhands.rig.asking import run
 from tests.openhands.rig.kubelet import Kubelet
-from tests.openhands.rig.nested import Nested, nothing, say
+from tests.openhands.rig.misbehaviour import nothing, say
+from tests.openhands.rig.nested import Nested
 from tests.openhands.rig.outer import Outer
 from tests.openhands.rig.routes import managed, open_routes
 from tests.rig.api import Api

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 
 from conversations.api.labels import CONVERSATION_UID, SESSION_KEY
 from conversations.core.names import children_name
-from tests.openhands.rig.nested import Nested, Volume
+from tests.openhands.rig.nested import Nested
+from tests.openhands.rig.volume import Volume
 from tests.rig.api import Api, ApiError, Manifest
 
 SCHEDULER = "nobody"

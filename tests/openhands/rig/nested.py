@@ -7,17 +7,15 @@ manager, the mirror and the file methods call.  The real one is used where its o
 
 import asyncio
 import json
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartParser
 
-Json = Any
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from tests.openhands.rig.misbehaviour import Answer
+from tests.openhands.rig.nested_files import FileRoutes
+from tests.openhands.rig.volume import Json, Volume
 
 KEY_HEADER = "X-Session-API-Key"
 CREATE_FIELDS = {
@@ -51,18 +49,6 @@ class Call:
         return json.loads(self.body)
 
 
-@dataclass
-class Volume:
-    """What outlives the container."""
-
-    created: bool = False
-    title: str = ""
-    microsecond: int = field(default_factory=lambda: secrets.randbelow(10**6))
-    """Of all its events' times: those of another volume have others."""
-    events: list[Json] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
-
-
 class Nested:
     """The server of one conversation, from container to container."""
 
@@ -91,49 +77,15 @@ class Nested:
     @property
     def user_messages(self) -> list[str]:
         """What the user said, in order."""
-        return [
-            event["args"]["content"]
-            for event in self.volume.events
-            if event.get("source") == "user" and event.get("action") == "message"
-        ]
+        return self.volume.user_messages
 
     def add_event(self, source: str = "agent", **fields: Json) -> Json:
         """One more event, as the event stream writes it."""
-        number = len(self.volume.events)
-        minute, second = number // 60 % 60, number % 60
-        event = {
-            "id": number,
-            "timestamp": f"2026-01-01T00:{minute:02}:{second:02}.{self.volume.microsecond:06}",
-            "source": source,
-            "message": f"event {number}",
-            "action": "message",
-            "args": {
-                "content": f"event {number}",
-                "file_urls": None,
-                "image_urls": None,
-                "wait_for_response": False,
-            },
-            **fields,
-        }
-        if "observation" in fields:
-            del event["action"], event["args"]
-        self.volume.events.append(event)
-        return event
-
-    def report_state(self, state: str) -> None:
-        """What the event stream tells of the agent's state."""
-        extras = {"agent_state": state, "reason": ""}
-        self.add_event("environment", observation="agent_state_changed", content="", extras=extras)
+        return self.volume.add_event(source, **fields)
 
     def say(self, content: str, image_urls: list[str] | None = None) -> None:
         """A message of the user's."""
-        args = {
-            "content": content,
-            "file_urls": [],
-            "image_urls": image_urls,
-            "wait_for_response": False,
-        }
-        self.add_event("user", message=content, args=args)
+        self.volume.say(content, image_urls)
 
     # --- what the kubelet does
 
@@ -178,9 +130,10 @@ class Nested:
         router.add_post(f"{talk}/stop", self._stop)
         router.add_get(f"{talk}/events", self._get_events)
         router.add_post(f"{talk}/events", self._post_event)
-        router.add_get(f"{talk}/list-files", self._list_files)
-        router.add_get(f"{talk}/select-file", self._select_file)
-        router.add_post(f"{talk}/upload-files", self._upload_files)
+        files = FileRoutes(lambda: self.volume.files)
+        router.add_get(f"{talk}/list-files", files.list_files)
+        router.add_get(f"{talk}/select-file", files.select_file)
+        router.add_post(f"{talk}/upload-files", files.upload_files)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -266,7 +219,7 @@ class Nested:
         self.status = "STARTING"
 
         async def begin() -> None:
-            self.report_state("loading")
+            self.volume.report_state("loading")
             await asyncio.sleep(self.seconds_starting)
             self.status = "RUNNING"
             if message is not None:
@@ -316,76 +269,3 @@ class Nested:
         body = await request.json()
         self.add_event("user", **body)
         return web.json_response({"success": True})
-
-    async def _list_files(self, request: web.Request) -> web.Response:
-        prefix = request.query.get("path", "")
-        return web.json_response([name for name in self.volume.files if name.startswith(prefix)])
-
-    async def _select_file(self, request: web.Request) -> web.Response:
-        name = request.query["file"]
-        if name not in self.volume.files:
-            words = f"Error opening file: {name}"
-            return web.json_response({"error": words}, status=500)
-        try:
-            return web.json_response({"code": self.volume.files[name].decode()})
-        except UnicodeDecodeError:
-            words = f"Unable to open binary file: {name}"
-            return web.json_response({"error": words}, status=415)
-
-    async def _upload_files(self, request: web.Request) -> web.Response:
-        async def body() -> AsyncIterator[bytes]:
-            yield await request.read()
-
-        # The parser of the real one.
-        parser = MultiPartParser(Headers(dict(request.headers)), body(), max_part_size=2**30)
-        uploaded = []
-        form = await parser.parse()
-        for file in form.getlist("files"):
-            assert isinstance(file, UploadFile)
-            self.volume.files[file.filename or ""] = await file.read()
-            uploaded.append(file.filename)
-        await form.close()
-        return web.json_response({"uploaded_files": uploaded, "skipped_files": []})
-
-
-# --- ways to misbehave
-
-
-def say(status: int, body: Json) -> Answer:
-    """That status, and JSON, or text where body is a str."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if isinstance(body, str):
-            return web.Response(status=status, text=body, content_type="text/html")
-        return web.json_response(body, status=status)
-
-    return answer
-
-
-def say_after(seconds: float, then: Answer) -> Answer:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await then(request)
-
-    return answer
-
-
-async def nothing(request: web.Request) -> web.StreamResponse:
-    """The connection ends without an answer."""
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-async def half_a_body(request: web.Request) -> web.StreamResponse:
-    """A body that ends before its length."""
-    response = web.StreamResponse(headers={"Content-Length": "1000"})
-    response.content_type = "application/json"
-    await response.prepare(request)
-    await response.write(b'{"half": ')
-    assert request.transport is not None
-    request.transport.abort()
-    return response
-
-
-HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
