@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from conversations.api.labels import DRAINED_POD
 from conversations.client import (
     Conversation,
     Conversations,
@@ -237,7 +238,9 @@ def test_nothing_secret_is_shown() -> None:
     assert "aGlkZGVu" not in repr(msgspec.convert(secret, Secret))
 
 
-async def test_one_that_may_not_have_its_image_can_be_given_another(rig: Rig, api: Api) -> None:
+async def test_a_start_of_one_that_is_there_brings_image_and_pod_up_to_date(
+    rig: Rig, api: Api
+) -> None:
     """As OpenHands' manager starts what is there: paused or not."""
     settings = ManagerSettings(kubeconfig=str(rig.kubeconfig), access="direct")
     installation = await Installation.open(settings)
@@ -249,11 +252,15 @@ async def test_one_that_may_not_have_its_image_can_be_given_another(rig: Rig, ap
         assert rig.take_calls() == ["get conversations", "patch conversations"]
         assert "image" not in started.spec
         paused = await installation.pause(started)
+        pod = {"podUID": "of-the-pod", "workspace": "conv-1"}
+        await api.patch("conversations/status", "s", {"status": pod})
         rig.take_calls()
         resumed = await installation.start("s", spec, Inputs(settings=NEW))
         assert rig.take_calls().count("patch conversations") == 1
         assert paused.spec["mode"] == "Paused"
         assert resumed.spec["mode"] == "Running"
+        # What runs there may have been stopped for the pause.
+        assert resumed.metadata.annotations[DRAINED_POD] == "of-the-pod"
         await assert_they_agree(api, "s")
         rig.take_calls()
         await installation.start("s", spec, Inputs(settings=NEW))

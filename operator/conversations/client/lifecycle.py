@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from conversations.api.conversation import Conversation
-from conversations.api.labels import INSTALLATION
+from conversations.api.labels import DRAINED_POD, INSTALLATION
 from conversations.client.cache import ConversationCache
 from conversations.client.calls import Calls
 from conversations.client.inputs import Hashes, InputSecrets, Packed
@@ -34,7 +34,14 @@ class Wish:
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Packed = field(default_factory=dict, repr=False)
     resumes: bool = False
-    """One that is there is to run, from its next start on with image and size of the spec."""
+    """One that is there is to run, from its next start on with image and size of the spec; in a new
+    pod if it was to be paused, because the old one may have been told to stop already."""
+
+
+@dataclass(frozen=True)
+class _Patch:
+    spec: dict[str, Any]
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 class Lifecycle:
@@ -98,7 +105,7 @@ class Lifecycle:
         changes: dict[str, Any] = {}
         if known.spec.get("mode", "Running") != mode:
             changes["mode"] = mode
-        return await self._change(known, changes, inputs or {}, until)
+        return await self._change(known, _Patch(changes), inputs or {}, until)
 
     async def annotate(
         self, target: Watched, annotations: Mapping[str, str], until: Deadline
@@ -153,20 +160,30 @@ class Lifecycle:
                 for name, value in wanted.items()
                 if existing.spec.get(name, RESUMED[name]) != value
             }
-        return await self._change(existing, changes, wish.inputs, until)
+        patch = _Patch(changes)
+        if (
+            "mode" in changes
+            and existing.pod_uid
+            and existing.status.get("workspace") != "emptyDir"
+        ):
+            # Whoever paused it may have stopped what runs there, and crashed before he could say so.
+            patch.annotations[DRAINED_POD] = existing.pod_uid
+        return await self._change(existing, patch, wish.inputs, until)
 
     async def _change(
-        self, target: Watched, changes: dict[str, Any], inputs: Packed, until: Deadline
+        self, target: Watched, patch: _Patch, inputs: Packed, until: Deadline
     ) -> Watched:
         hashes = await self._inputs.replace(target, inputs, until)
-        while changes or hashes:
-            spec = changes | ({"inputs": dict(hashes)} if hashes else {})
-            written = await self._calls.patch_conversation(target, until, spec=spec)
+        while patch.spec or hashes:
+            spec = patch.spec | ({"inputs": dict(hashes)} if hashes else {})
+            written = await self._calls.patch_conversation(
+                target, until, spec=spec, annotations=patch.annotations
+            )
             if written is None:
                 self._cache.hide(target)
                 raise ConversationNotFound(f"{target.session_id!r} was deleted")
             self._cache.observe(written)
-            target, changes = written, {}
+            target, patch = written, _Patch({})
             hashes = await self._overtaken(target, hashes, until)
         return target
 
