@@ -74,7 +74,8 @@ def a_config_map(name: str, files: dict[str, str]) -> Manifest:
 def apply(kubectl: Kubectl, namespace: str, manifests: Sequence[Manifest]) -> None:
     """Create or change all of them, with one call."""
     objects = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-    kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=json.dumps(objects))
+    arguments = ("apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-")
+    kubectl(*arguments, input=json.dumps(objects))
 
 
 async def pods_ready(kubectl: Kubectl, namespace: str, names: Sequence[str]) -> None:
