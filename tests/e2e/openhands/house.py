@@ -111,15 +111,16 @@ class House:
         pod = (await outer.pods())[0]["metadata"]["name"]
         return (await outer.kubectl("exec", pod, "--", PYTHON, "-c", LIST_STORE)).splitlines()
 
-    async def children(self, uid: str) -> list[str]:
-        """Names of pods, Secrets and volume claims of a Conversation."""
-        kinds = "pods,secrets,persistentvolumeclaims"
-        return [
+    async def belongings(self, conversation: Manifest) -> list[str]:
+        """Pods, Secrets, claims and volumes of a Conversation, adopted by it or not yet."""
+        name, uid = conversation["metadata"]["name"], conversation["metadata"]["uid"]
+        named = [
             f"{each['kind']} {each['metadata']['name']}"
-            for each in await self.get(kinds)
-            if uid in [owner["uid"] for owner in each["metadata"].get("ownerReferences", [])]
-            or each["metadata"]["name"] == f"conv-{uid}"
+            for each in await self.get("pods,secrets,persistentvolumeclaims")
         ]
+        volumes = json.loads(await self.run("get", "persistentvolumes", "-o", "json"))["items"]
+        named += [f"volume of {each['spec']['claimRef']['name']}" for each in volumes]
+        return [each for each in named if f"conv-{uid}" in each or f" {name}." in each]
 
     async def entrust(self, outer: Outer) -> None:
         """Give a server its settings and the user's secret."""

@@ -89,6 +89,9 @@ class Talk:
 
         await eventually(there, deadline_seconds, lambda: f"{words!r} in {_shortly(seen)}")
 
+    async def say(self, words: str) -> None:
+        await self.call("POST", "/message", json={"message": words})
+
     async def stop(self) -> None:
         assert (await self.call("POST", "/stop"))["status"] == "ok"
 
@@ -97,6 +100,12 @@ class Talk:
 
     async def delete(self) -> None:
         assert await self.call("DELETE") is True
+
+
+def please_run(command: str) -> str:
+    """A message that makes the agent run it."""
+    # RUNTIME=cli loses the output of a command that ends before it looks for the first line.
+    return f"run: {command}; sleep 1"
 
 
 async def say_hello(outer: Outer, words: str | None, user: str | None = None, **body: Any) -> Talk:

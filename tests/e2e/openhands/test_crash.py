@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.e2e.openhands.house import House
-from tests.e2e.openhands.talk import Talk, say_hello
+from tests.e2e.openhands.talk import Talk, please_run, say_hello
 from tests.rig.api import Manifest
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
@@ -16,7 +16,7 @@ ONCE = "Say this once."
 
 
 async def test_an_outer_server_killed_while_starting(house: House, alone: Outer) -> None:
-    talk = await say_hello(alone, f"{ONCE}\nrun: echo survived-$((40+2))")
+    talk = await say_hello(alone, f"{ONCE}\n{please_run('echo survived-$((40+2))')}")
     await eventually(lambda: _has_pod(house, talk), 60, "a pod")
     assert (await talk.info())["status"] == "STARTING"
     await alone.kill()
@@ -29,7 +29,8 @@ async def test_an_outer_server_killed_while_starting(house: House, alone: Outer)
 
 
 async def test_an_evicted_pod_comes_back_with_files_and_history(house: House, pair: Outer) -> None:
-    talk = await say_hello(pair, f"{ONCE}\nrun: echo kept > kept.txt; echo first-$((40+2))", "ada")
+    order = please_run("echo kept > kept.txt; echo first-$((40+2))")
+    talk = await say_hello(pair, f"{ONCE}\n{order}", "ada")
     await talk.running()
     await talk.history_has("first-42")
     known = await talk.events()
@@ -44,7 +45,7 @@ async def test_an_evicted_pod_comes_back_with_files_and_history(house: House, pa
     await talk.running()
     assert "kept.txt" in await talk.list_files()
     assert (await talk.events())[: len(known)] == known
-    await talk.call("POST", "/message", json={"message": "run: cat kept.txt; echo next-$((40+3))"})
+    await talk.say(please_run("cat kept.txt; echo next-$((40+3))"))
     await talk.history_has("next-43")
     assert await talk.said(ONCE) == 1
     await talk.delete()

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.openhands.house import CLI, LOCAL, House
-from tests.e2e.openhands.talk import Talk, say_hello
+from tests.e2e.openhands.talk import Talk, please_run, say_hello
+from tests.rig.api import Manifest
 from tests.rig.outer import Outer
 from tests.rig.waiting import eventually
 
@@ -16,9 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 
 NAME = "größe & co #1.txt"
 GONE_SECONDS = 60
-ORDER = (
-    "Please greet me.\nrun: printf 'by the agent' > agent.txt; printf %s \"$GREETING\" | sha256sum"
-)
+ORDER = please_run("printf 'by the agent' > agent.txt; printf %s \"$GREETING\" | sha256sum")
 
 
 @pytest.fixture(params=[("alone", LOCAL), ("pair", CLI)], ids=["alone-local", "pair-cli"])
@@ -37,12 +36,13 @@ async def outer(house: House, wanted: tuple[Outer, str]) -> AsyncIterator[Outer]
 
 
 async def test_s1_from_the_first_word_to_the_last_trace(house: House, outer: Outer) -> None:
-    talk = await say_hello(outer, ORDER)
+    talk = await say_hello(outer, f"Please greet me.\n{ORDER}")
     info = await talk.running()
     assert info["url"].endswith(f"/api/conversations/{talk.sid}")
     conversation = await house.conversation(talk.sid)
     assert conversation is not None
-    uid = conversation["metadata"]["uid"]
+    kinds = {each.split()[0] for each in await house.belongings(conversation)}
+    assert kinds == {"Pod", "Secret", "PersistentVolumeClaim", "volume"}
 
     await upload_and_select(talk)
     # The secret's value itself is masked in events.
@@ -60,7 +60,7 @@ async def test_s1_from_the_first_word_to_the_last_trace(house: House, outer: Out
     assert await talk.said("Please greet me.") == 1
 
     await talk.delete()
-    await nothing_is_left(house, talk, uid)
+    await nothing_is_left(house, talk, conversation)
 
 
 async def upload_and_select(talk: Talk) -> None:
@@ -77,6 +77,8 @@ async def history_is_told(talk: Talk) -> None:
     assert [event["id"] for event in events] == sorted({event["id"] for event in events})
     assert await talk.said("Please greet me.") == 1
     trajectory = (await talk.call("GET", "/trajectory"))["trajectory"]
+    info = await talk.info()
+    assert info["last_updated_at"] and info["created_at"], "what lists are sorted by"
     commands = [event["args"]["command"] for event in trajectory if event.get("action") == "run"]
     assert any("agent.txt" in command for command in commands)
 
@@ -93,18 +95,21 @@ async def stopped_keeps_history(house: House, talk: Talk) -> None:
     conversation = await house.conversation(talk.sid)
     assert conversation is not None
     assert conversation["spec"]["mode"] == "Paused"
-    await eventually(lambda: _no_pod(house, conversation["metadata"]["uid"]), GONE_SECONDS)
+    await eventually(lambda: _no_pod(house, conversation), GONE_SECONDS, "the pod to go")
 
 
-async def _no_pod(house: House, uid: str) -> bool:
-    return not [child for child in await house.children(uid) if child.startswith("Pod")]
+async def _no_pod(house: House, conversation: Manifest) -> bool:
+    return not [each for each in await house.belongings(conversation) if each.startswith("Pod")]
 
 
-async def nothing_is_left(house: House, talk: Talk, uid: str) -> None:
+async def nothing_is_left(house: House, talk: Talk, conversation: Manifest) -> None:
+    left: list[str] = []
+
     async def gone() -> bool:
-        return await house.conversation(talk.sid) is None and not await house.children(uid)
+        left[:] = await house.belongings(conversation)
+        return await house.conversation(talk.sid) is None and not left
 
-    await eventually(gone, GONE_SECONDS, lambda: f"children of {uid} to go")
+    await eventually(gone, GONE_SECONDS, lambda: f"{left} to go")
     assert await talk.info() is None
-    left = [name for name in await house.stored(talk.outer) if talk.sid in name]
-    assert not left
+    stored = [name for name in await house.stored(talk.outer) if talk.sid in name]
+    assert not stored

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.openhands.house import LLM, PYTHON, House
-from tests.e2e.openhands.talk import Talk, say_hello
+from tests.e2e.openhands.talk import Talk, please_run, say_hello
 from tests.rig.in_cluster import FILES
 from tests.rig.outer import Outer
 
@@ -14,14 +14,14 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 
 
 async def test_full_replay_and_a_turn(house: House, pair: Outer) -> None:
-    talk = await say_hello(pair, "Greetings.\nrun: echo before-$((40+2))", "ada")
+    talk = await say_hello(pair, please_run("echo before-$((40+2))"), "ada")
     info = await talk.running()
     await talk.history_has("before-42")
     order = {
         "url": info["url"],
         "sid": talk.sid,
         "key": info["session_api_key"],
-        "say": "run: echo during-$((40+2))",
+        "say": please_run("echo during-$((40+2))"),
         "until": "during-42",
     }
     for key in ("wrong", None):
