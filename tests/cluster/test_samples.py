@@ -13,7 +13,8 @@ import yaml
 
 from conversations.api.template import RuntimeTemplate
 from conversations.core.build import build_pod
-from conversations.core.observed import Conversation, ConversationMeta, Template
+from conversations.core.observed import Conversation, ConversationMeta
+from conversations.core.template import Template
 from tests.rig.kubectl import Kubectl
 from tests.rig.namespaces import RESTRICTED, fresh_namespace
 

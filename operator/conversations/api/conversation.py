@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from conversations.api.inputs import FIRST_IS_IMMUTABLE, Inputs
 from conversations.api.meta import ApiModel, Condition, ObjectMeta, one_of, rules
 from conversations.api.reasons import ConditionType
 
@@ -56,40 +57,6 @@ class EnvVar(ApiModel):
             default="",
             max_length=MAX_ENV_VALUE,
             description="Its value, taken literally: a `$` is never expanded.",
-        ),
-    ]
-
-
-InputHash = Annotated[
-    str | None,
-    Field(default=None, min_length=64, max_length=64, pattern="^[0-9a-f]{64}$"),
-]
-
-
-class Inputs(ApiModel):
-    """
-    Hashes of the Secrets that hold what the runtime is to be told; the start waits for them.
-
-    A hash names the content, so that nobody can have a Secret delivered that he cannot read.
-    """
-
-    first: Annotated[
-        InputHash,
-        Field(
-            description="Of Secret `<name>.first`: initial message, replay, repository.  Delivered once.  Immutable."
-        ),
-    ]
-    settings: Annotated[
-        InputHash,
-        Field(
-            description="Of Secret `<name>.settings`: LLM settings, provider tokens, user secrets.  A change acts at "
-            "the next start of the container."
-        ),
-    ]
-    env: Annotated[
-        InputHash,
-        Field(
-            description="Of Secret `<name>.env`: environment variables that are secret.  A change acts at the next start."
         ),
     ]
 
@@ -181,16 +148,11 @@ class ConversationSpec(ApiModel):
     ]
 
 
-_FIRST = "(has({0}.inputs) && has({0}.inputs.first) ? {0}.inputs.first : '')"
-
 SPEC_RULES = rules(
     _immutable("template"),
     _immutable("sessionID"),
     _immutable("user"),
-    (
-        f"{_FIRST.format('self')} == {_FIRST.format('oldSelf')}",
-        "spec.inputs.first is immutable: delete the Conversation and make another one",
-    ),
+    FIRST_IS_IMMUTABLE,
 )
 
 

@@ -18,9 +18,10 @@ from conversations.cluster.connection import NotFound
 from conversations.cluster.kube import Kube
 from conversations.core.build import build_pod
 from conversations.core.errors import ApiRejected, ConversationError, TransientError
-from conversations.core.observed import Conversation, ConversationMeta, Template
+from conversations.core.observed import Conversation, ConversationMeta
 from conversations.core.readiness import Finding
 from conversations.core.refusals import explain_refusal
+from conversations.core.template import Template
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from conversations.api.template import RUNTIME_CONTAINER, WORKSPACE_VOLUME
 from conversations.core.hardening import harden_container, harden_pod
 from conversations.core.inputs import InputKind, input_name
 from conversations.core.names import children_name
-from conversations.core.observed import Conversation, Template
+from conversations.core.observed import Conversation
 from conversations.core.protocol import runtime_env, runtime_memory, runtime_probes
 from conversations.core.quantities import times
+from conversations.core.template import Template
 
 Manifest = dict[str, Any]
 

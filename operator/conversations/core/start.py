@@ -2,8 +2,8 @@
 
 from conversations.api.reasons import Reason
 from conversations.core.images import image_allowed
-from conversations.core.observed import Template
 from conversations.core.readiness import Finding
+from conversations.core.template import Template
 from conversations.core.world import World
 
 

@@ -5,7 +5,6 @@ Nothing is accumulated here but what cannot be seen again: the number of replace
 the start took, and that a workspace was lost.
 """
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from conversations.api.labels import DESIRED_HASH, SESSION_KEY_HASH
 from conversations.api.reasons import TERMINAL_REASONS, ConditionType, Reason
 from conversations.core.actions import RecordLoss
 from conversations.core.build import desired_hash
+from conversations.core.conditions import build_condition
 from conversations.core.configuration import (
     applied_settings,
     explain_configured,
@@ -32,7 +32,6 @@ from conversations.core.world import World
 PROGRESS_SECONDS = 2.0
 """A state on the way is reported when it has lasted this long: a quick start is one write."""
 EMPTY_DIR = "emptyDir"
-MAX_MESSAGE = 1024
 _USED_UP = (
     "The runtime pod was stopped for a pause that was taken back; a new one starts when it is gone."
 )
@@ -183,7 +182,7 @@ def _ready(finding: Finding, world: World) -> Condition:
     if finding.reason in _STEADY and old is not None and old.reason == finding.reason:
         message = old.message
     status: Literal["True", "False"] = "True" if finding.reason == Reason.RUNTIME_READY else "False"
-    return _condition(world, ConditionType.READY, status, Finding(finding.reason, message))
+    return build_condition(world, ConditionType.READY, status, Finding(finding.reason, message))
 
 
 def _paused(finding: Finding, world: World) -> list[Condition]:
@@ -195,10 +194,10 @@ def _paused(finding: Finding, world: World) -> list[Condition]:
             "A pause would destroy the files in the emptyDir workspace. Set lossOnPause: Accept in the "
             "RuntimeTemplate, or delete the Conversation.",
         )
-        return [_condition(world, ConditionType.PAUSED, "False", refused)]
+        return [build_condition(world, ConditionType.PAUSED, "False", refused)]
     if finding.reason == Reason.PAUSED:
-        return [_condition(world, ConditionType.PAUSED, "True", finding)]
-    return [_condition(world, ConditionType.PAUSED, "False", finding)]
+        return [build_condition(world, ConditionType.PAUSED, "True", finding)]
+    return [build_condition(world, ConditionType.PAUSED, "False", finding)]
 
 
 def _up_to_date(world: World) -> list[Condition]:
@@ -213,8 +212,8 @@ def _up_to_date(world: World) -> list[Condition]:
         finding = Finding(Reason.SPEC_CHANGED, changed)
     else:
         current = Finding(Reason.AS_DESIRED, "The pod is what spec and template ask for.")
-        return [_condition(world, ConditionType.UP_TO_DATE, "True", current)]
-    return [_condition(world, ConditionType.UP_TO_DATE, "False", finding)]
+        return [build_condition(world, ConditionType.UP_TO_DATE, "True", current)]
+    return [build_condition(world, ConditionType.UP_TO_DATE, "False", finding)]
 
 
 def _configured(world: World) -> list[Condition]:
@@ -223,8 +222,8 @@ def _configured(world: World) -> list[Condition]:
         return []
     missing = why_not_configured(world)
     if missing is None:
-        return [_condition(world, ConditionType.CONFIGURED, "True", explain_configured(world))]
-    return [_condition(world, ConditionType.CONFIGURED, "False", missing)]
+        return [build_condition(world, ConditionType.CONFIGURED, "True", explain_configured(world))]
+    return [build_condition(world, ConditionType.CONFIGURED, "False", missing)]
 
 
 def _initialized(world: World) -> str | None:
@@ -239,31 +238,7 @@ def _still_lost(old: Status) -> list[Condition]:
 
 
 def _workspace_lost(world: World, reason: Reason, message: str) -> Condition:
-    return _condition(world, ConditionType.WORKSPACE_LOST, "True", Finding(reason, message))
-
-
-def _condition(
-    world: World,
-    kind: ConditionType,
-    status: Literal["True", "False"],
-    finding: Finding,
-) -> Condition:
-    old = world.conversation.status.condition(kind)
-    flipped = old is None or old.status != status
-    return Condition(
-        type=kind,
-        status=status,
-        reason=finding.reason,
-        message=finding.message[:MAX_MESSAGE],
-        last_transition_time=_seconds(world.now)
-        if flipped or old is None
-        else old.last_transition_time,
-        observed_generation=world.conversation.metadata.generation,
-    )
-
-
-def _seconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)  # metav1.Time keeps no fraction.
+    return build_condition(world, ConditionType.WORKSPACE_LOST, "True", Finding(reason, message))
 
 
 def _phase(finding: Finding) -> str:

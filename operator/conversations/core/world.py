@@ -5,8 +5,9 @@ from datetime import datetime
 
 from conversations.core.inputs import InputKind
 from conversations.core.names import children_name
-from conversations.core.observed import Child, Conversation, Pod, Template
+from conversations.core.observed import Child, Conversation, Pod
 from conversations.core.readiness import Finding
+from conversations.core.template import Template
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import yaml
 from conversations.api import labels
 from conversations.api.template import RuntimeTemplate
 from conversations.core.build import build_pod
-from conversations.core.observed import Conversation, ConversationMeta, Template
+from conversations.core.observed import Conversation, ConversationMeta
+from conversations.core.template import Template
 from tests.rig.helm import Helm, Rendering
 from tests.unit.chart.pod_security import find_violations
 from tests.unit.chart.test_network_policies import CLIENT, RUNTIME, may_pod, rules_for

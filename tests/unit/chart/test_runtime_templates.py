@@ -7,7 +7,8 @@ import pytest
 from conversations.api import labels
 from conversations.api.template import RuntimeTemplate, RuntimeTemplateSpec
 from conversations.core.build import build_pod
-from conversations.core.observed import Conversation, ConversationMeta, Template
+from conversations.core.observed import Conversation, ConversationMeta
+from conversations.core.template import Template
 from tests.rig.helm import ChartRefused, Helm, Rendering
 from tests.unit.chart.pod_security import find_violations
 

@@ -24,7 +24,7 @@ from conversations.controller.perform import Performer
 from conversations.controller.reconcile import Reconciler
 from conversations.controller.recorder import Recorder
 from conversations.core.errors import ApiRejected, ApiUnavailable, Conflict, ConversationError
-from conversations.core.observed import Template
+from conversations.core.template import Template
 from tests.small_api.store import Refused
 from tests.unit.controller.simulated_world import (
     EVENTS,

@@ -10,7 +10,8 @@ from conversations.core.attempt import Outcome
 from conversations.core.declared import Declared
 from conversations.core.errors import RuntimeUnavailable
 from conversations.core.inputs import InputKind, build_input, document_data, input_hash
-from conversations.core.observed import Pod, Template
+from conversations.core.observed import Pod
+from conversations.core.template import Template
 from tests.small_api.store import Manifest, Refused, Store
 from tests.small_api.virtual_time import VirtualTimeLoop
 

@@ -10,7 +10,8 @@ from conversations.api.reasons import Reason
 from conversations.api.template import RuntimeTemplateSpec
 from conversations.core.build import build_pod
 from conversations.core.names import children_name
-from conversations.core.observed import Child, Conversation, Pod, Template
+from conversations.core.observed import Child, Conversation, Pod
+from conversations.core.template import Template
 from conversations.core.world import Memory, World
 
 UID = "0b5c1f7e-0001"

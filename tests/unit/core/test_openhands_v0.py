@@ -7,7 +7,7 @@ import pytest
 from conversations.api import labels
 from conversations.core.build import build_pod, desired_hash
 from conversations.core.names import children_name
-from conversations.core.observed import Template
+from conversations.core.template import Template
 from tests.unit.core.samples import (
     KEY_HASH,
     UID,

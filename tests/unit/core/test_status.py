@@ -6,11 +6,8 @@ import msgspec
 import pytest
 
 from conversations.api.reasons import ConditionType, Reason
-from conversations.core.status import (
-    MAX_MESSAGE,
-    compute_status,
-    status_patch,
-)
+from conversations.core.conditions import MAX_MESSAGE
+from conversations.core.status import compute_status, status_patch
 from conversations.core.world import Memory, World
 from tests.unit.core.samples import (
     CLOCK,
