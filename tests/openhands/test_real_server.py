@@ -1,6 +1,8 @@
 """The manager and the operator with a real nested server, where its own meaning matters."""
 
 import asyncio
+import io
+import zipfile
 from collections.abc import AsyncIterator
 
 import httpx
@@ -11,6 +13,7 @@ from tests.openhands.rig.kubelet import Kubelet
 from tests.openhands.rig.nested import KEY_HEADER
 from tests.openhands.rig.outer import Outer
 from tests.openhands.rig.real import RealNested
+from tests.openhands.rig.routes import open_routes
 
 pytestmark = pytest.mark.timeout(300)
 SID = "Real-1"
@@ -67,6 +70,20 @@ async def test_files_go_through_the_real_server(module_outer: Outer, real: RealN
     assert (len(uploaded), skipped) == (1, [])
     assert await manager.select_file(SID, "two words.txt") == ("größe", None)
     assert any(name.endswith("two words.txt") for name in await manager.list_files(SID))
+
+
+async def test_c13_zip_and_git_are_the_real_servers(module_outer: Outer, real: RealNested) -> None:
+    await module_outer.manager.upload_files(SID, [("zipped größe.txt", b"z")])
+    async with open_routes(module_outer.manager) as routes:
+        zipped = await routes.get(f"/api/conversations/{SID}/zip-directory")
+        with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+            assert any(name.endswith("zipped größe.txt") for name in archive.namelist())
+        changes = await routes.get(f"/api/conversations/{SID}/git/changes")
+    # The command-line runtime of 1.6.0 cannot answer this; its own words are passed on.
+    assert changes.status_code == 500
+    assert "Invalid path" in changes.json()["error"]
+    attached = await module_outer.manager.attach_to_conversation(SID)
+    assert attached.runtime.web_hosts == {}
 
 
 async def test_c12_a_close_stops_the_real_agent(module_outer: Outer, real: RealNested) -> None:
