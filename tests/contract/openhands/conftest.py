@@ -56,20 +56,10 @@ def llm() -> Iterator[Llm]:
 
 @pytest.fixture(scope="session")
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHandsProcess]:
-    """One server for all tests that do it no harm: it takes 12 s to boot."""
+    """One server for all tests, which leave it running: it takes 12 s to boot."""
     process = start_openhands(tmp_path_factory.mktemp("nested") / "home")
     try:
         asyncio.run(process.wait_ready())
-        yield process
-    finally:
-        process.kill()
-
-
-@pytest.fixture
-def mortal_nested(tmp_path: Path) -> Iterator[OpenHandsProcess]:
-    """A server for one test, which may kill it."""
-    process = start_openhands(tmp_path / "home")
-    try:
         yield process
     finally:
         process.kill()

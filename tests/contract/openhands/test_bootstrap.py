@@ -215,23 +215,21 @@ async def test_a_set_up_script_is_waited_for(
         script.unlink()
 
 
-async def test_killed_at_points(mortal_nested: OpenHandsProcess, llm: Llm) -> None:
+async def test_killed_at_points(nested: OpenHandsProcess, llm: Llm) -> None:
     """The container dies as the creation was answered, and again when all is well."""
     declared = Declared(
-        "killed",
-        {"initial_user_msg": "hello"},
-        told(llm, secrets=[secret("A", "value-of-a")]),
+        "killed", {"initial_user_msg": "hello"}, told(llm, secrets=[secret("A", "value-of-a")])
     )
-    await mortal_nested.wait_ready()
-    async with mortal_nested.client() as client:
-        with pytest.raises(RuntimeUnavailable):
-            await configure(client, declared, report=kill_after(Step.CREATE, mortal_nested))
-        mortal_nested.start()
-        await mortal_nested.wait_ready()
+    async with nested.client() as client:
+        try:
+            with pytest.raises(RuntimeUnavailable):
+                await configure(client, declared, report=kill_after(Step.CREATE, nested))
+        finally:
+            await nested.restart()
         assert await configure(client, declared) == CONFIGURED
         await finished(client, "killed")
-        await mortal_nested.restart()
-        assert not (mortal_nested.file_store / "settings.json").exists()
+        await nested.restart()
+        assert not (nested.file_store / "settings.json").exists()
         assert await configure(client, declared) == CONFIGURED
         assert len(await messages_of(client, "killed")) == 1
         await client.post_event("killed", {"action": "message", "args": {"content": "again"}})
