@@ -1,5 +1,6 @@
 """
-    hack/in_image.py openhands-tests python -m bench.openhands [--only start|queries] [--rounds 5] [--conversations 1000]
+    hack/in_image.py openhands-tests env PYTHONPATH=operator SERVE_FRONTEND=0 LITELLM_LOCAL_MODEL_COST_MAP=True \\
+        python -m bench.openhands [--only start|queries] [--rounds 5] [--conversations 1000]
 
 Runs where OpenHands is installed.  `start` needs the real cluster (`make load-images`), `queries` the
 KWOK variant.  Prints the figures; bench/results keeps what is worth keeping.
