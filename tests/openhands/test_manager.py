@@ -3,16 +3,17 @@
 import asyncio
 import inspect
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from openhands.server.conversation_manager.conversation_manager import ConversationManager
 from openhands.storage.data_models.conversation_status import ConversationStatus
 from openhands.utils.import_utils import get_impl
-from openhands.version import get_version
 
 import conversations.openhands.v0
 from conversations.openhands.v0 import KubernetesConversationManager
+from tests.openhands.__main__ import INSTALLED, OVERLAYS
 from tests.openhands.conftest import is_ours
 from tests.openhands.rig.asking import info_of, run, wait_status
 from tests.openhands.rig.kubelet import Kubelet
@@ -22,7 +23,9 @@ PATH = "conversations.openhands.v0.KubernetesConversationManager"
 
 
 def test_this_is_the_version_that_was_asked_for() -> None:
-    assert get_version() == os.environ["OPENHANDS_VERSION"]
+    assert version("openhands-ai") == os.environ["OPENHANDS_VERSION"]
+    overlaid = os.environ["OPENHANDS_VERSION"] != INSTALLED
+    assert (f"{OVERLAYS}-" in inspect.getfile(ConversationManager)) == overlaid
 
 
 def test_c01_the_class_is_found_and_complete() -> None:

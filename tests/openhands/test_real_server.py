@@ -72,7 +72,7 @@ async def test_files_go_through_the_real_server(module_outer: Outer, real: RealN
     assert any(name.endswith("two words.txt") for name in await manager.list_files(SID))
 
 
-async def test_c13_zip_and_git_are_the_real_servers(module_outer: Outer, real: RealNested) -> None:
+async def test_c13_zip_is_the_real_servers(module_outer: Outer, real: RealNested) -> None:
     await module_outer.manager.upload_files(SID, [("zipped größe.txt", b"z")])
     async with open_routes(module_outer.manager) as routes:
         zipped = await routes.get(f"/api/conversations/{SID}/zip-directory")
