@@ -1,6 +1,8 @@
 """A mirror without a cluster: conversations that a test declares, and their nested servers on loopback."""
 
+import asyncio
 import contextlib
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -156,7 +158,13 @@ class Store:
         await (await self.metadata_store()).save_metadata(metadata)
 
     async def metadata(self, sid: str) -> ConversationMetadata:
-        return await (await self.metadata_store()).get_metadata(sid)
+        """OpenHands' local store writes in place: what is half written is read again."""
+        store = await self.metadata_store()
+        for _ in range(20):
+            with contextlib.suppress(json.JSONDecodeError):
+                return await store.get_metadata(sid)
+            await asyncio.sleep(0.05)
+        return await store.get_metadata(sid)
 
 
 @contextlib.asynccontextmanager
