@@ -12,6 +12,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.rig.cluster import find_kubeconfig
+from tests.rig.kubectl import Kubectl
+from tests.rig.namespaces import apply_crds
+
 TIER = Path(__file__).parent
 OVERLAYS = os.environ.get("OPENHANDS_OVERLAYS", "/opt/openhands")
 INSTALLED = "1.6.0"
@@ -21,6 +25,8 @@ VERSIONS = ("1.4.0", "1.5.0", INSTALLED)
 def main(arguments: list[str]) -> int:
     """0 if all passed on every version."""
     versions, given = split(arguments)
+    # Once, before the processes do: their own applying then changes nothing under each other's feet.
+    apply_crds(Kubectl(find_kubeconfig("kwok", "kwok-up")), str(TIER.parent.parent / "crds"))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="openhands-tests-") as folder:
         runs = {version: start(version, given, Path(folder)) for version in versions}

@@ -1,7 +1,7 @@
 """
 The tier of OpenHands: its own classes, a real API server, a real operator, nested servers on loopback.
 
-It runs where OpenHands is installed; `make openhands-tests` goes there and comes with each version.
+It runs where OpenHands is installed; `make openhands` goes there and comes with each version.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class Invariants:
     async def follow(self, resource: str) -> None:
         """Observe what exists, then every change; starts over when the watch ends."""
         while True:
-            version = await self._list(resource)
+            version = await self._list_patiently(resource)
             with contextlib.suppress(ApiError):  # 410: list again.
                 async for kind, manifest in self._api.watch(resource, resourceVersion=version):
                     if kind == "ERROR":
@@ -56,6 +56,16 @@ class Invariants:
         while True:
             self._check_lies()
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _list_patiently(self, resource: str) -> str:
+        while True:
+            try:
+                return await self._list(resource)
+            except ApiError as error:
+                # The storage of a CRD that was applied a moment ago, perhaps by another process.
+                if error.status != 429:
+                    raise
+                await asyncio.sleep(TICK_SECONDS)
 
     async def _list(self, resource: str) -> str:
         path = f"/api/v1/namespaces/{self._api.namespace}/{resource}"
