@@ -73,7 +73,6 @@ class Bootstrapper:
         self._notify = notify
         self._patience_seconds = patience_seconds
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._attempts: dict[str, int] = {}
 
     def start(self, world: World) -> None:
         """Begin with the run of the container that is there now; an earlier task is given up."""
@@ -83,9 +82,8 @@ class Bootstrapper:
         before = world.memory.progress
         progress = Progress(run=pod.run, settings=settings_hash(world))
         if before is not None and before.run == pod.run:
-            progress.finding = (
-                before.finding
-            )  # Until this try has news, it is what there is to say.
+            # Until this try has news, that is what there is to say.
+            progress.finding, progress.failures = before.finding, before.failures
         world.memory.progress = progress
         task = asyncio.create_task(self._run(world.conversation, pod, progress))
         self._tasks[world.uid] = task
@@ -108,21 +106,20 @@ class Bootstrapper:
 
     async def _run(self, conversation: Conversation, pod: Pod, progress: Progress) -> None:
         clock = asyncio.get_running_loop().time
-        name, uid = conversation.metadata.name, conversation.metadata.uid
+        name = conversation.metadata.name
         try:
             outcome = await self._tell(conversation, pod)
             progress.finding, progress.applied = outcome.finding, True
             if not outcome.told:
                 progress.settings = None  # An earlier task told it, perhaps other ones.
-            self._attempts.pop(uid, None)
         except NotTold as failure:
             progress.finding = failure.finding
             progress.retry_at = clock() + self._patience_seconds
             logger.info("%s: %s", name, failure.finding.message)
         except ConversationError as error:
-            attempt = self._attempts[uid] = self._attempts.get(uid, 0) + 1
+            progress.failures += 1
             progress.finding = Finding(Reason.CONFIGURING, f"{error}; it is tried again.")
-            progress.retry_at = clock() + _retry_seconds(attempt)
+            progress.retry_at = clock() + _retry_seconds(progress.failures)
             logger.info("%s: %s", name, error)
         except BaseException:
             # A bug, or cancelled by us: another pass starts it again.
@@ -168,6 +165,6 @@ class Bootstrapper:
         return key.decode()
 
 
-def _retry_seconds(attempt: int) -> float:
-    ceiling = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**attempt)
+def _retry_seconds(failures: int) -> float:
+    ceiling = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 10))
     return ceiling * (0.5 + random.random() / 2)

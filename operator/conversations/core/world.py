@@ -26,7 +26,8 @@ class Progress:
     How far the telling of inputs has come, for one run of a container.
 
     `settings` is the hash that is being told.  `finding` says what is wrong, or, once `applied`,
-    what there is to know.  After a failure it is tried again at `retry_at` (monotonic seconds).
+    what there is to know.  After a failure it is tried again at `retry_at` (monotonic seconds),
+    later the more `failures` in a row there were.
     """
 
     run: str
@@ -34,6 +35,7 @@ class Progress:
     applied: bool = False
     finding: Finding | None = None
     retry_at: float | None = None
+    failures: int = 0
 
 
 @dataclass(slots=True)
