@@ -77,6 +77,10 @@ RESERVED = "spec.env name is reserved"
         (a_conversation(sessionID=""), "spec.sessionID in body should be at least 1 chars long"),
         (a_conversation(sessionID="ä" * 101), "spec.sessionID: Too long: may not be more than 100"),
         (a_conversation(sessionID=1), 'spec.sessionID in body must be of type string: "integer"'),
+        (a_conversation(resourceFactor=3), "spec.resourceFactor is 1, 2, 4 or 8"),
+        (a_conversation(resourceFactor=16), "spec.resourceFactor in body should be less than or"),
+        (a_conversation(inputs={"first": "x"}), "spec.inputs.first in body should be at least 64"),
+        (a_conversation(inputs={"env": "X" * 64}), "spec.inputs.env in body should match"),
         (a_conversation(user=""), "spec.user in body should be at least 1 chars long"),
         (a_conversation(user="ä" * 257), "spec.user: Too long: may not be more than 256"),
         (a_conversation(template=""), "spec.template in body should be at least 1 chars long"),
@@ -137,9 +141,13 @@ def test_refused_with_a_sentence_that_names_the_field(
     assert sentence in refusal.stderr
 
 
+DEFAULTS = {"template": "default", "mode": "Running", "resourceFactor": 1}
+
+
 @pytest.mark.parametrize(
     "spec",
     [
+        {"resourceFactor": 8, "inputs": {"first": "0" * 64, "settings": "a" * 64}},
         {"sessionID": "ä" * 100, "user": "💬" * 256},
         {"sessionID": "with\nnewline, 'quotes' and \\", "user": " "},
         {"env": [{"name": f"A{i}", "value": "x"} for i in range(64)]},
@@ -151,16 +159,17 @@ def test_what_is_within_the_bounds_is_kept_as_it_is(create: Apply, spec: Manifes
     made = json.loads(create(a_conversation(**spec), "--dry-run=server").stdout)
     for variable in spec.get("env", ()):
         variable.setdefault("value", "")
-    assert made["spec"] == {"template": "default", "mode": "Running"} | spec
+    assert made["spec"] == DEFAULTS | spec
     read = Conversation.model_validate(made).spec
-    assert read.model_dump(by_alias=True, exclude_none=True) == {"env": []} | made["spec"]
+    kept = {"env": [], "inputs": {}} | made["spec"]
+    assert read.model_dump(by_alias=True, exclude_none=True) == kept
 
 
 @pytest.mark.parametrize("spec", [{}, {"spec": {}}, {"spec": None}], ids=str)
 def test_no_spec_means_all_defaults(create: Apply, spec: Manifest) -> None:
     manifest = {key: value for key, value in a_conversation().items() if key != "spec"} | spec
     made = json.loads(create(manifest, "--dry-run=server").stdout)
-    assert made["spec"] == {"template": "default", "mode": "Running"}
+    assert made["spec"] == DEFAULTS
 
 
 SET = {"template": "small", "sessionID": "s-1", "user": "alice"}
@@ -195,7 +204,13 @@ def test_the_whole_spec_cannot_be_removed_either(create: Apply, patch: Apply) ->
 
 def test_what_may_change_does(create: Apply, patch: Apply) -> None:
     create(named("changing", **SET))
-    change = {"mode": "Paused", "image": "agent:2", "env": [{"name": "A", "value": "1"}]}
+    change = {
+        "mode": "Paused",
+        "image": "agent:2",
+        "env": [{"name": "A", "value": "1"}],
+        "resourceFactor": 4,
+        "inputs": {"settings": "b" * 64, "env": "c" * 64},
+    }
     assert json.loads(patch("changing", {"spec": change}).stdout)["spec"] == SET | change
 
 
