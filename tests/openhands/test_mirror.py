@@ -5,6 +5,8 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from aiohttp import web
+
 from conversations.openhands.v0.follower import Follower
 from conversations.openhands.v0.history import History
 from tests.openhands.rig.mirroring import (
@@ -204,6 +206,28 @@ async def test_nothing_is_written_once_it_is_forgotten(declared: Declared, store
         await asyncio.sleep(2)
         assert store.ids("s") == []
         assert not (store.folder / "sessions/s").exists()
+
+
+async def test_a_pod_that_answers_after_the_forgetting_leaves_nothing(
+    declared: Declared, store: Store
+) -> None:
+    nested = await declared.run("s")
+    add(nested, 10)
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.json_response({"events": nested.volume.events[:1], "has_more": True})
+
+    nested.instead["GET", "/events"] = late
+    async with mirroring(declared, store) as mirror:
+        await asked.wait()
+        declared.delete("s")
+        await mirror.forget("s")
+        answer.set()
+        await asyncio.sleep(1)
+    assert not (store.folder / "sessions/s").exists()
 
 
 # --- pages that make reading quick

@@ -49,13 +49,15 @@ async def test_two_servers_share_a_history_on_s3(declared: Declared, s3: S3Store
     add(nested, 60)
     async with mirroring(declared, s3), mirroring(declared, s3):
         await wait_ids(s3, SID, 60)
-        add(await declared.replace_pod(SID, "second"), 10)
-        await wait_ids(s3, SID, 70)
 
         async def titled() -> bool:
             return (await s3.metadata(SID)).title == "Fix the tests"
 
+        # Only this pod knows it.
         await eventually(titled, 10, "the title")
+        add(await declared.replace_pod(SID, "second"), 10)
+        await wait_ids(s3, SID, 70)
+        assert await titled()
     async with mirroring(declared, s3):
         add(declared.nested[SID], 1)
         await wait_ids(s3, SID, 71)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from conversations.client.watched import Watched
 from conversations.openhands.v0.facts import Facts
-from conversations.openhands.v0.history import History, Mark
+from conversations.openhands.v0.history import History, Mark, Stopped
 from conversations.openhands.v0.pages import event_id, take
 from conversations.openhands.v0.sids import check_sid
 from conversations.runtime.openhands_v0 import AnswerTooLarge
@@ -81,7 +81,7 @@ class Follower:
 
     async def pull(self, nested: Nested, *, settled: bool = False) -> bool:
         """
-        Write the next page; whether another one waits behind it.
+        Write the next page; whether another one waits behind it.  Stopped once this is closed.
 
         `settled` says that the pod writes no more: an event that is missing will not come.
         """
@@ -142,6 +142,8 @@ class Follower:
         self._facts = self._facts.after(events)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if self._closed:  # While the pod was asked: `close` has returned, so a mark would stay.
+            raise Stopped
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(self._threads, work, *arguments)
         return await asyncio.shield(self._writing)
