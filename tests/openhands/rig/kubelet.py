@@ -8,6 +8,7 @@ manager reach it at the address that its status names, as in a cluster.
 import asyncio
 import base64
 import contextlib
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from conversations.core.names import children_name
 from tests.openhands.rig.nested import Nested
 from tests.openhands.rig.volume import Volume
 from tests.rig.api import Api, ApiError, Manifest
+
+logger = logging.getLogger(__name__)
 
 SCHEDULER = "nobody"
 """The template's schedulerName: its pods stay as this kubelet writes them."""
@@ -154,6 +157,8 @@ class Kubelet:
         env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
         port = int(env["port"])
         key = await self._key(pod["metadata"]["labels"][CONVERSATION_UID])
+        if key is None:
+            return
         self._number += 1
         address = f"{self._prefix}.{self._number}"
         nested = self.nested(sid)
@@ -166,9 +171,11 @@ class Kubelet:
         await nested.start(address, port, key, running.env)
         await self._report(running, ready=True)
 
-    async def _key(self, conversation_uid: str) -> str:
+    async def _key(self, conversation_uid: str) -> str | None:
+        """The session key, or None where the conversation was just deleted: the pod goes, too."""
         secret = await self._api.get("secrets", children_name(conversation_uid))
-        assert secret is not None, "a pod without a session key"
+        if secret is None:
+            return None
         return base64.b64decode(secret["data"][SESSION_KEY]).decode()
 
     async def _report(self, pod: _Running, *, ready: bool) -> None:
@@ -210,6 +217,7 @@ async def run_kubelet(api: Api) -> AsyncIterator[Kubelet]:
     """A kubelet for the namespace of `api`; its failure fails the block."""
     kubelet = Kubelet(api)
     task = asyncio.create_task(kubelet.run())
+    task.add_done_callback(_tell)
     try:
         yield kubelet
         if task.done():
@@ -218,6 +226,12 @@ async def run_kubelet(api: Api) -> AsyncIterator[Kubelet]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await kubelet.stop()
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    """In the log of the test that waits in vain."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the kubelet has failed", exc_info=error)
 
 
 def waiting(reason: str, message: str = "words") -> Manifest:
