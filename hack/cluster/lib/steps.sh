@@ -20,6 +20,7 @@ fail() {
 step() {
     local text=$1 started=$EPOCHREALTIME log=$CACHE/run/.$CLUSTER.step.log status
     shift
+    mkdir -p "$CACHE/run"
     printf '  %-52s ' "$text"
     set +e
     (set -e; "$@") >"$log" 2>&1
