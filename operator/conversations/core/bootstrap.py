@@ -20,8 +20,13 @@ from conversations.core.attempt import Attempt, Outcome, rejected
 from conversations.core.declared import Declared, Undeliverable
 from conversations.core.nested import History, Request, Status, Step, Stored
 
-STARTING_SECONDS = 300.0
-"""The runtime of a nested conversation needs 50 s on two idle cores."""
+STARTING_SECONDS = 200.0
+"""
+The runtime of a nested conversation needs 50 s on two idle cores.
+
+One that is not up after 120 s is given up by OpenHands, which tells only its log: the status stays
+STARTING for ever.
+"""
 LOOP_SECONDS = 120.0
 """From RUNNING, which says that there is a runtime, to the agent's loop."""
 CLONING_SECONDS = 300.0
