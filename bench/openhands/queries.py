@@ -17,7 +17,8 @@ from openhands.utils.http_session import httpx_verify_option
 from tests.openhands.rig.outer import environment, new_instance
 from tests.rig.api import Api
 from tests.rig.manifests import a_conversation
-from tests.rig.operator import REPOSITORY, free_port
+from tests.rig.operator import REPOSITORY
+from tests.rig.ports import free_port
 from tests.rig.waiting import eventually
 from tests.rig.world import wait_accepted
 

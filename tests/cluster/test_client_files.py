@@ -28,7 +28,7 @@ from conversations.client.runtimes import LOOK_SECONDS
 from conversations.cluster.permissions import CLIENT_RULES
 from conversations.core.names import children_name
 from tests.cluster.acting import condition, give_key, give_pod, report, report_ready
-from tests.contract.agent_server import AgentServerProcess, start_process
+from tests.contract.agent_server import AgentServerProcess
 from tests.rig.access import create_identity, write_kubeconfig
 from tests.rig.api import Api
 from tests.rig.proxy import Proxy, open_proxy
@@ -39,12 +39,8 @@ BYTES = bytes(range(256)) * 1000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentServerProcess]:
-    process = start_process(tmp_path_factory.mktemp("runtime") / "home")
-    try:
-        asyncio.run(process.wait_ready())
+    with AgentServerProcess(tmp_path_factory.mktemp("runtime")).ready() as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture

@@ -1,34 +1,26 @@
 """The contract tier: our HTTP against the real agent-server that the runtime image holds."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from conversations.runtime.agent_server import AgentServer
-from tests.contract.agent_server import AgentServerProcess, start_process
+from tests.contract.agent_server import AgentServerProcess
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentServerProcess]:
     """One server for all tests that do it no harm: it takes 15 s to boot."""
-    process = start_process(tmp_path_factory.mktemp("runtime") / "home")
-    try:
-        asyncio.run(process.wait_ready())
+    with AgentServerProcess(tmp_path_factory.mktemp("runtime")).ready() as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture
 def mortal_server(tmp_path: Path) -> Iterator[AgentServerProcess]:
     """A server for one test, which may kill it."""
-    process = start_process(tmp_path / "home")
-    try:
+    with AgentServerProcess(tmp_path / "home").running() as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture

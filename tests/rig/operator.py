@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from asyncio.subprocess import Process
@@ -12,18 +11,12 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
+from tests.rig.ports import free_port
 from tests.rig.waiting import eventually
 
 REPOSITORY = Path(__file__).parent.parent.parent
 START_SECONDS = 60
 DRAIN_SECONDS = 15
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()

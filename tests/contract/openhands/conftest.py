@@ -1,6 +1,5 @@
 """The bootstrap and the nested client against the real nested server that the runtime image holds."""
 
-import asyncio
 import json
 import os
 import subprocess
@@ -14,7 +13,8 @@ from urllib.request import urlopen
 import pytest
 
 from conversations.runtime.openhands_v0 import OpenHandsV0
-from tests.contract.openhands.server import OpenHandsProcess, free_port, start_openhands
+from tests.contract.openhands.server import OpenHandsProcess
+from tests.rig.ports import free_port
 from tests.rig.waiting import eventually
 
 STUB = Path(__file__).parents[3] / "images" / "openhands-tests" / "llm_stub.py"
@@ -57,12 +57,8 @@ def llm() -> Iterator[Llm]:
 @pytest.fixture(scope="session")
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHandsProcess]:
     """One server for all tests, which leave it running: it takes 12 s to boot."""
-    process = start_openhands(tmp_path_factory.mktemp("nested") / "home")
-    try:
-        asyncio.run(process.wait_ready())
+    with OpenHandsProcess(tmp_path_factory.mktemp("nested")).ready() as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from conversations.core.errors import RuntimeUnavailable, Unauthorized
 from conversations.runtime.openhands_v0 import AnswerTooLarge, OpenHandsV0
 from conversations.runtime.v0_bootstrap import REQUESTS_PER_SECOND, configure
 from conversations.runtime.v0_http import TooLarge
-from tests.contract.openhands.server import OpenHandsProcess, free_port
+from tests.contract.openhands.server import OpenHandsProcess
+from tests.rig.ports import free_port
 
 # The first one unpacks the image.
 pytestmark = pytest.mark.timeout(300)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from conversations.openhands.v0.mirror import Changed, Mirror
 from conversations.runtime.deadline import deadline
 from conversations.runtime.openhands_v0 import OpenHandsV0
 from tests.openhands.rig.nested import Nested
+from tests.rig.ports import free_port
 from tests.rig.waiting import eventually
 
 SECONDS = 15.0
@@ -126,12 +126,6 @@ async def start_nested(sid: str) -> Nested:
     await nested.start("127.0.0.1", free_port(), KEY)
     nested.status = "RUNNING"
     return nested
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Store:
