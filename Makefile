@@ -93,6 +93,10 @@ demo: venv ## Install the chart and walk a conversation through its life
 bench: venv kwok-up ## Measure; results go to bench/results
 	PYTHONPATH=operator $(BIN)/python -m bench
 
+.PHONY: bench-openhands
+bench-openhands: venv load-images kwok-up ## Measure the ConversationManager; results go to bench/results
+	hack/in_image.py openhands-tests env PYTHONPATH=operator SERVE_FRONTEND=0 LITELLM_LOCAL_MODEL_COST_MAP=True python -m bench.openhands
+
 .PHONY: clean
 clean: ## Remove the Python environment and caches of this checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -85,7 +85,7 @@ def main() -> None:
     lines = asyncio.run(run(cluster, options.only, options.conversations))
     print("\n".join(lines))
     if not options.only:
-        path = report.write(lines)
+        path = report.write(lines, "operator")
         print(f"written to {path.relative_to(REPOSITORY)}")
 
 

@@ -118,9 +118,9 @@ def _verdict(met: bool) -> str:
     return "met" if met else "MISSED"
 
 
-def write(lines: list[str]) -> Path:
-    """Keep the results under today's date; a second run of the day replaces the first."""
+def write(lines: list[str], what: str) -> Path:
+    """Keep the results in a file of their own, named after what was measured and when (UTC)."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.md"
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M}-{what}.md"
     path.write_text("\n".join(lines).rstrip() + "\n")
     return path

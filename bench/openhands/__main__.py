@@ -1,15 +1,15 @@
 """
-    hack/in_image.py openhands-tests env PYTHONPATH=operator SERVE_FRONTEND=0 LITELLM_LOCAL_MODEL_COST_MAP=True \\
-        python -m bench.openhands [--only start|queries] [--rounds 5] [--conversations 1000]
+    python -m bench.openhands [--only start|queries] [--rounds 5] [--conversations 1000]
 
-Runs where OpenHands is installed.  `start` needs the real cluster (`make load-images`), `queries` the
-KWOK variant.  Prints the figures; bench/results keeps what is worth keeping.
+Runs where OpenHands is installed: `make bench-openhands` goes there.  `start` needs the real cluster
+with the images, `queries` the KWOK variant.  Prints the figures and writes them to bench/results/.
 """
 
 import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -71,7 +71,8 @@ _environment: dict[str, str] = {}
 
 
 async def run(only: str, rounds: int, count: int) -> list[str]:
-    lines = [f"* OpenHands {version('openhands-ai')}", ""]
+    lines = ["# Measured with `make bench-openhands`", "", f"* OpenHands {version('openhands-ai')}"]
+    lines += [f"* load average before the first table: {os.getloadavg()[0]:.1f}", ""]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if only != "queries":
@@ -79,7 +80,7 @@ async def run(only: str, rounds: int, count: int) -> list[str]:
                 lines += start_lines(await measure_starts(api, _environment, folder, rounds))
         if only != "start":
             async with served_namespace("kwok", "kwok-up", folder) as api:
-                lines = [*await report.machine(api), *lines]
+                lines += [*await report.machine(api), ""]
                 lines += query_lines(await measure_queries(api, _environment, folder, count))
     return lines
 
@@ -91,7 +92,11 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=1000)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    print("\n".join(asyncio.run(run(options.only, options.rounds, options.conversations))))
+    lines = asyncio.run(run(options.only, options.rounds, options.conversations))
+    print("\n".join(lines))
+    if not options.only:
+        path = report.write(lines, "openhands")
+        print(f"written to {path.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":
