@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 CACHE := $(or $(CONVERSATION_OPERATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/conversation-operator)
 KWOK_KUBECONFIG := $(CACHE)/run/kwok/admin.kubeconfig
 REAL_KUBECONFIG := $(CACHE)/run/real/admin.kubeconfig
-IMAGES := operator agent-server openhands-v0 openhands-server openhands-tests
+IMAGES := operator agent-server openhands-v0 openhands-v0-sudo openhands-server openhands-tests
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help

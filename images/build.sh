@@ -27,7 +27,7 @@ fingerprint() {
         openhands-server)
             paths+=(pyproject.toml LICENSE images/operator/build-requirements.txt operator "images/$openhands")
             ;;
-        openhands-tests) paths+=("images/$openhands") ;;
+        openhands-v0-sudo | openhands-tests) paths+=("images/$openhands") ;;
     esac
     find "${paths[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z >"$files"
     { echo "$base $base_packages"; xargs -0 stat -c '%A %n' <"$files"; xargs -0 sha256sum <"$files"; } |
@@ -162,7 +162,7 @@ prepare() {
 # The images that were asked for, each after the one that it is built on.
 ordered() {
     local name
-    for name in operator agent-server "$openhands" openhands-server openhands-tests; do
+    for name in operator agent-server "$openhands" openhands-v0-sudo openhands-server openhands-tests; do
         case " $* " in
             *" all "* | *" $name "*) echo "$name" ;;
             *" openhands-"*) [ "$name" != "$openhands" ] || echo "$name" ;;

@@ -16,9 +16,7 @@ from conversations.core.build import build_pod
 from conversations.core.observed import Conversation, ConversationMeta
 from conversations.core.template import Template
 from tests.rig.kubectl import Kubectl
-from tests.rig.namespaces import RESTRICTED, fresh_namespace
-
-BASELINE = {"pod-security.kubernetes.io/enforce": "baseline"}
+from tests.rig.namespaces import BASELINE, RESTRICTED, fresh_namespace
 
 SAMPLES = sorted((Path(__file__).parents[2] / "manifests/samples").glob("*.yaml"))
 TEMPLATES = [path for path in SAMPLES if path.stem.startswith("runtimetemplate")]

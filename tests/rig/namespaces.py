@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tests.rig.kubectl import Kubectl
 
+BASELINE = {"pod-security.kubernetes.io/enforce": "baseline"}
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 

@@ -27,14 +27,13 @@ SAMPLES = REPOSITORY / "manifests/samples"
 INSIDE = Path(__file__).parent / "inside"
 LLM_STUB = REPOSITORY / "images/openhands-tests/llm_stub.py"
 
-RUNTIME_IMAGE = "conversation-operator/openhands-v0:dev"
 TESTS_IMAGE = "conversation-operator/openhands-tests:dev"
 PYTHON = "/opt/openhands/bin/python"
 CLIENT_ROLE = "conversation-operator-client"
 BUCKET = "openhands"
 LLM, REDIS, MOTO, GIT = "llm", "redis", "moto", "git"
-LOCAL, CLI = "openhands-v0", "openhands-v0-cli"
-"""The samples of RuntimeTemplates, with RUNTIME=local and RUNTIME=cli."""
+LOCAL, CLI, SUDO = "openhands-v0", "openhands-v0-cli", "openhands-v0-sudo"
+"""The samples of RuntimeTemplates: RUNTIME=local, RUNTIME=cli, and local with root at hand."""
 
 LIST_STORE = """
 import os
@@ -174,7 +173,7 @@ def _session(conversation: Manifest) -> str:
 
 
 def a_runtime(sample: str, name: str) -> Manifest:
-    """A sample of OpenHands V0 by another name, with this machine's image and hardly any CPU."""
+    """A sample of OpenHands V0 by another name, with this machine's build of its image and hardly any CPU."""
     path = SAMPLES / f"runtimetemplate-{sample}.yaml"
     template: Manifest = yaml.safe_load(path.read_text())
     template["metadata"]["name"] = name
@@ -184,7 +183,8 @@ def a_runtime(sample: str, name: str) -> Manifest:
         del workspace["lossOnPause"]
         workspace["persistentVolumeClaim"] = {"size": "1Gi"}
     for container in template["spec"]["pod"]["spec"]["containers"]:
-        container.update(image=RUNTIME_IMAGE, imagePullPolicy="Never")
+        image = container["image"].rpartition("/")[2].partition(":")[0]
+        container.update(image=f"conversation-operator/{image}:dev", imagePullPolicy="Never")
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
     return template
 
