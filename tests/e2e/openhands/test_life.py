@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 
 NAME = "größe & co #1.txt"
 GONE_SECONDS = 60
-ORDER = please_run("printf 'by the agent' > agent.txt; printf %s \"$GREETING\" | sha256sum")
+ORDER = please_run(
+    "git init -q; printf 'by the agent' > agent.txt; printf %s \"$GREETING\" | sha256sum"
+)
 
 
 @pytest.fixture(params=[("alone", LOCAL), ("pair", CLI)], ids=["alone-local", "pair-cli"])
@@ -49,6 +51,7 @@ async def test_s1_from_the_first_word_to_the_last_trace(house: House, outer: Out
     await talk.history_has(sha256(house.words.secret.encode()).hexdigest())
     assert "agent.txt" in await talk.list_files()
     assert (await talk.select("agent.txt")).rstrip("\n") == "by the agent"
+    await git_shows_the_work(talk)
     await history_is_told(talk)
     await house.check_no_secret_is_seen(outer)
 
@@ -70,6 +73,13 @@ async def upload_and_select(talk: Talk) -> None:
     assert {NAME, "empty"} <= set(await talk.list_files())
     assert (await talk.select(NAME)).rstrip("\n") == "by the user"
     assert (await talk.select("empty")).rstrip("\n") == ""
+
+
+async def git_shows_the_work(talk: Talk) -> None:
+    changes = await talk.call("GET", "/git/changes")
+    assert {"status": "A", "path": "agent.txt"} in changes
+    diff = await talk.call("GET", "/git/diff?path=agent.txt")
+    assert (diff["original"], diff["modified"]) == ("", "by the agent")
 
 
 async def history_is_told(talk: Talk) -> None:
