@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import yaml
 from tests.openhands.rig.templates import v0_template
 from tests.rig.manifests import EMPTY_DIR
-from tests.rig.operator import REPOSITORY
+from tests.rig.samples import runtime_sample
 
 Manifest = dict[str, Any]
 
-IMAGE = "conversation-operator/openhands-v0:dev"
 SAMPLES = {"cli": "openhands-v0-cli", "local": "openhands-v0"}
 """The samples by the nested server's RUNTIME."""
 
@@ -21,9 +19,4 @@ def stub_template(port: int) -> Manifest:
 
 def sample_template(kind: str) -> Manifest:
     """The sample, with the image of this machine."""
-    path = REPOSITORY / "manifests" / "samples" / f"runtimetemplate-{SAMPLES[kind]}.yaml"
-    template: Manifest = yaml.safe_load(path.read_text())
-    template["metadata"]["name"] = kind
-    for container in template["spec"]["pod"]["spec"]["containers"]:
-        container.update(image=IMAGE, imagePullPolicy="Never")
-    return template
+    return runtime_sample(SAMPLES[kind], kind)

@@ -9,7 +9,7 @@ from tests.rig.api import Api
 from tests.rig.cluster import Cluster
 from tests.rig.manifests import PERSISTENT, a_conversation
 from tests.rig.observe import children, is_ready
-from tests.rig.waiting import eventually, quiet
+from tests.rig.waiting import eventually
 from tests.rig.world import open_world, run_operator
 
 CROWD = 200
@@ -39,8 +39,7 @@ async def test_nothing_is_left_a_minute_after(
         await eventually(all_ready, 90, f"{count} Ready")
         if not operator_lives:
             assert await operator.terminate() == 0
-        await quiet(world.write_count, 0.5, 30)
-        written = world.write_count()
+        written = await world.settled_write_count()
         await asyncio.gather(*(api.delete("conversations", name) for name in names))
         await eventually(nothing_left, GONE_SECONDS, "nothing left")
         assert world.write_count() == written

@@ -12,10 +12,7 @@ from tests.rig.api import Api, Manifest
 from tests.rig.cluster import Cluster
 from tests.rig.manifests import BEHAVIOUR, a_conversation
 from tests.rig.observe import condition, wait_ready, wait_reason
-from tests.rig.waiting import quiet
 from tests.rig.world import World, open_world, run_operator
-
-REST_SECONDS = 3
 
 
 @pytest.fixture
@@ -87,9 +84,10 @@ async def changed(api: Api, name: str) -> None:
 async def test_at_the_limit_a_person_must_act(world: World, new_chance: object) -> None:
     api = world.api
     await at_the_limit(api, "talk")
-    # The Event comes after the status that it tells of.
-    await quiet(world.write_count, REST_SECONDS, 2 * REST_SECONDS)
+    writes = await world.settled_write_count()
+    await asyncio.sleep(3)
     assert await api.list("pods") == []
+    assert world.write_count() == writes
     await new_chance(api, "talk")  # type: ignore[operator]
     found = await wait_ready(api, "talk")
     assert "restarts" not in found["status"]

@@ -14,7 +14,6 @@ from tests.rig.observe import is_ready, wait_ready, wait_reason
 from tests.rig.waiting import eventually, quiet
 from tests.rig.world import World, open_world, run_operator, wait_accepted
 
-OPEN_SECONDS = 0.5
 QUIET_SECONDS = 2.5
 REST_SECONDS = 30
 CROWD = 200
@@ -35,15 +34,14 @@ async def world(cluster: Cluster, api: Api, tmp_path: Path) -> AsyncIterator[Wor
 class Ledger:
     """The writes since it was opened, once they have stopped."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, start: int) -> None:
         self._world = world
-        self._start = world.write_count()
+        self._start = start
 
     @classmethod
     async def open(cls, world: World) -> Self:
-        """What is seen in the cluster may be a moment older than its entry in the record."""
-        await quiet(world.write_count, OPEN_SECONDS, 30)
-        return cls(world)
+        """From now on, when earlier writes have been recorded."""
+        return cls(world, await world.settled_write_count())
 
     async def settled(self) -> list[str]:
         await quiet(self._world.write_count, QUIET_SECONDS, 30)

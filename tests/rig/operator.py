@@ -18,7 +18,6 @@ REPOSITORY = Path(__file__).parent.parent.parent
 START_SECONDS = 60
 DRAIN_SECONDS = 15
 
-
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 

@@ -14,7 +14,9 @@ from tests.rig.manifests import a_template
 from tests.rig.observe import condition
 from tests.rig.operator import Operator
 from tests.rig.proxy import Proxy
-from tests.rig.waiting import eventually
+from tests.rig.waiting import eventually, quiet
+
+SETTLE_SECONDS = 1.0
 
 
 @dataclass
@@ -57,6 +59,16 @@ class World:
     def write_count(self) -> int:
         """Writes that count, of all operators."""
         return sum(len(proxy.record.writes()) for proxy in self.proxies)
+
+    async def settled_write_count(self) -> int:
+        """
+        As write_count, once it has stopped.
+
+        What is seen in the cluster may be a moment older than its entry in the record, and an Event
+        comes after the status that it tells of.
+        """
+        await quiet(self.write_count, SETTLE_SECONDS, 30)
+        return self.write_count()
 
 
 @contextlib.asynccontextmanager

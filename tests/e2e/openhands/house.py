@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import yaml
 
 from conversations.api.labels import SESSION_KEY
 from conversations.cluster.permissions import CLIENT_RULES
@@ -21,9 +20,9 @@ from tests.rig.in_cluster import FILES, a_config_map, a_server, apply
 from tests.rig.kubectl import Kubectl
 from tests.rig.operator import Operator
 from tests.rig.outer import Outer
+from tests.rig.samples import runtime_sample
 
 REPOSITORY = Path(__file__).parents[3]
-SAMPLES = REPOSITORY / "manifests/samples"
 INSIDE = Path(__file__).parent / "inside"
 LLM_STUB = REPOSITORY / "images/openhands-tests/llm_stub.py"
 
@@ -173,18 +172,14 @@ def _session(conversation: Manifest) -> str:
 
 
 def a_runtime(sample: str, name: str) -> Manifest:
-    """A sample of OpenHands V0 by another name, with this machine's build of its image and hardly any CPU."""
-    path = SAMPLES / f"runtimetemplate-{sample}.yaml"
-    template: Manifest = yaml.safe_load(path.read_text())
-    template["metadata"]["name"] = name
+    """A sample of OpenHands V0 by another name, on a volume and with hardly any CPU."""
+    template = runtime_sample(sample, name)
     workspace = template["spec"]["workspace"]
     if workspace.pop("emptyDir", None):
         # Here files outlive pods, whatever the sample is for.
         del workspace["lossOnPause"]
         workspace["persistentVolumeClaim"] = {"size": "1Gi"}
     for container in template["spec"]["pod"]["spec"]["containers"]:
-        image = container["image"].rpartition("/")[2].partition(":")[0]
-        container.update(image=f"conversation-operator/{image}:dev", imagePullPolicy="Never")
         container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = "10m"
     return template
 

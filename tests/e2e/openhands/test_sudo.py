@@ -27,21 +27,21 @@ sudo -n apt-get --version >/dev/null
 
 
 @pytest.fixture
-def baseline(kubectl: Kubectl, crds: None) -> Iterator[str]:
-    """A namespace whose pods may raise their privileges."""
+def namespace(kubectl: Kubectl, crds: None) -> Iterator[str]:
+    """A fresh namespace whose pods may raise their privileges."""
     yield from fresh_namespace(kubectl, BASELINE)
 
 
 @pytest.mark.timeout(600)
 async def test_an_agent_may_become_root_where_the_namespace_allows_it(
-    cluster: Cluster, kubectl: Kubectl, baseline: str, tmp_path: Path
+    cluster: Cluster, kubectl: Kubectl, api: Api, tmp_path: Path
 ) -> None:
-    async with Api(cluster, baseline) as api, open_world(cluster, api, tmp_path) as world:
+    async with open_world(cluster, api, tmp_path) as world:
         await api.create("runtimetemplates", a_runtime(SUDO, "sudo"))
         await (await world.add_operator()).start()
         await wait_accepted(api, "sudo")
         await api.create("conversations", a_conversation(template="sudo"))
         ready = await wait_ready(api, "talk", BOOT_SECONDS)
         pod = ready["status"]["podName"]
-        done = kubectl("exec", pod, "-n", baseline, "--", "bash", "-c", BE_ROOT)
+        done = kubectl("exec", pod, "-n", api.namespace, "--", "bash", "-c", BE_ROOT)
         assert done.stdout.split() == ["man", "other"]
